@@ -1,0 +1,1 @@
+"""Connectors: one folder a platform, each translating to and from the hub's words."""

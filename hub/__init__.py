@@ -1,0 +1,1 @@
+"""The hub: one ledger of loyalty points for many shops and tills."""

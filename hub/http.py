@@ -1,0 +1,205 @@
+"""HTTP to channels: one deadline for the whole call, bounded answers, failures as sentences.
+
+`requests` has no total deadline and reads any body to its end; a channel that drips a byte a
+second, or answers a gigabyte, would hold a worker for ever.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from hub.errors import BadPayload, ChannelDown, Misconfigured
+from hub.payload import parse_json
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0
+DEADLINE_SECONDS = 30.0
+MAX_BYTES = 10 * 1024 * 1024
+MAX_RETRY_AFTER = timedelta(hours=12)
+_KEPT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the channel answered. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The parsed body. A 2xx that is not JSON (a captcha page, a proxy's greeting) is a
+        failure of the channel, not an answer (facts: SiteGround answers 202 with HTML)."""
+        try:
+            return parse_json(self.body)
+        except BadPayload as error:
+            kind = self.headers.get("content-type", "no content type").split(";")[0]
+            raise ChannelDown(
+                "not_json", f"the channel answered {self.status} with {kind:.40}, not JSON"
+            ) from error
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer, kept on the attempt. Secrets are masked before they get here."""
+
+    method: str
+    url: str
+    request: str
+    status: int | None = None
+    response: str = ""
+    milliseconds: int = 0
+
+
+@dataclass(slots=True)
+class Http:
+    """One channel's door to the network; not thread-safe (one per use)."""
+
+    allow_private: Iterable[str] = ()
+    """Hosts the operator allows although they resolve to private addresses."""
+    mask: Callable[[str], str] = lambda text: text
+    exchanges: list[Exchange] = field(default_factory=list)
+    session: requests.Session = field(default_factory=requests.Session)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        auth: Any = None,
+        deadline: float = DEADLINE_SECONDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> Answer:
+        """Send one request; redirects are not followed.
+
+        Returns every answer except 429 and 5xx, which raise `ChannelDown` (with `retry_at` from
+        Retry-After), as do time-outs, refused connections and TLS failures. A private address is
+        `Misconfigured` unless the operator allowed the host.
+        """
+        self._refuse_private(url)
+        exchange = Exchange(method, self.mask(url), self.mask(_text(body)))
+        self.exchanges.append(exchange)
+        started = time.monotonic()
+        try:
+            answer = self._send(method, url, headers, params, body, auth, started + deadline, max_bytes)
+        except ChannelDown as error:
+            exchange.response = error.detail
+            raise
+        finally:
+            exchange.milliseconds = int((time.monotonic() - started) * 1000)
+        exchange.status = answer.status
+        exchange.response = self.mask(_text(answer.body))
+        if answer.status == 429 or answer.status >= 500:
+            raise ChannelDown(
+                f"http_{answer.status}",
+                f"the channel answered {answer.status}",
+                retry_at=retry_after(answer.headers.get("retry-after"), self.now()),
+            )
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        auth: Any,
+        ends: float,
+        max_bytes: int,
+    ) -> Answer:
+        try:
+            with self.session.request(
+                method,
+                url,
+                headers=dict(headers or {}),
+                params=params,
+                data=body,
+                auth=auth,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read(response, ends, max_bytes)
+                lowered = {k.lower(): v for k, v in response.headers.items()}
+                return Answer(response.status_code, lowered, content)
+        except requests.exceptions.SSLError:
+            raise ChannelDown("tls", "the channel's TLS certificate is not valid") from None
+        except requests.exceptions.ConnectTimeout:
+            raise ChannelDown(
+                "connect_timeout", "the channel did not accept a connection in time"
+            ) from None
+        except requests.exceptions.Timeout:
+            raise ChannelDown("timeout", "the channel did not answer in time") from None
+        except requests.exceptions.InvalidURL:
+            raise Misconfigured("bad_url", "the channel's address is not a valid URL") from None
+        except requests.exceptions.RequestException as error:
+            raise ChannelDown("unreachable", f"the connection failed ({type(error).__name__})") from None
+
+    def _refuse_private(self, url: str) -> None:
+        host = urlsplit(url).hostname or ""
+        if host in self.allow_private:
+            return
+        try:
+            found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+        except (OSError, UnicodeError):
+            raise ChannelDown("no_such_host", f"the host name {host!r:.80} does not resolve") from None
+        for *_, address in found:
+            if not ipaddress.ip_address(address[0]).is_global:
+                raise Misconfigured(
+                    "private_address",
+                    f"{host!r:.80} is a private address; the operator may allow it in allow_private_hosts",
+                )
+
+
+def retry_after(value: str | None, now: datetime) -> datetime | None:
+    """The moment a Retry-After header names (seconds or HTTP date), at most 12 h away."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        wait = timedelta(seconds=min(int(value.strip()[:9]), int(MAX_RETRY_AFTER.total_seconds())))
+        return now + wait
+    try:
+        named = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if named.tzinfo is None:
+        named = named.replace(tzinfo=UTC)
+    return min(max(named, now), now + MAX_RETRY_AFTER)
+
+
+def _read(response: requests.Response, ends: float, max_bytes: int) -> bytes:
+    """Read with `read1`, which returns what has arrived: `iter_content` would wait for a full chunk
+    and never look at the clock while a channel drips."""
+    content = bytearray()
+    try:
+        while chunk := response.raw.read1(65536, decode_content=True):
+            content += chunk
+            if len(content) > max_bytes:
+                raise ChannelDown("too_long", f"the channel's answer is longer than {max_bytes} bytes")
+            if time.monotonic() > ends:
+                raise ChannelDown("timeout", "the channel did not finish its answer in time")
+    except urllib3.exceptions.ReadTimeoutError:
+        raise ChannelDown("timeout", "the channel stopped in the middle of its answer") from None
+    except urllib3.exceptions.HTTPError as error:
+        raise ChannelDown("cut_off", f"the answer was cut off ({type(error).__name__})") from None
+    return bytes(content)
+
+
+def _text(body: bytes | None) -> str:
+    return (body or b"")[:_KEPT_BYTES].decode("utf-8", "replace").replace("\x00", "�")
