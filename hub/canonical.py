@@ -153,7 +153,11 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class RefundLine:
-    """Goods that came back: values in minor units without tax."""
+    """Goods that came back: values in minor units without tax.
+
+    quantity > 0: that share of the line as sold came back, whatever was paid for it;
+    quantity 0: only a part of its price did, `net` says how much.
+    """
 
     line_key: str
     quantity: Decimal

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from marshmallow import Schema
 
-from hub.canonical import Happening
+from hub.canonical import Happening, IdentityKind
 from hub.http import Http
 
 JSONObject = dict[str, Any]
@@ -208,6 +208,10 @@ class Connector(ABC):
     refunds_deletable: ClassVar[bool] = False
     """Whether the platform can delete a refund afterwards (A4)."""
 
+    needs: ClassVar[Mapping[str, IdentityKind]] = {}
+    """Command action -> the identity a member must have in this channel before it can be carried
+    out (a code bound to an e-mail needs one). Commands that are not named need none."""
+
     def __init__(self, channel: ChannelHandle) -> None:
         self.channel = channel
 
@@ -232,6 +236,11 @@ class Connector(ABC):
     def describe(self, inbound: Inbound) -> str:
         """The human number of what the message is about, for lists; "" when it says none."""
         return ""
+
+    @classmethod
+    def recorded_at(cls, headers: Mapping[str, str]) -> datetime | None:
+        """When a recorded message says it was sent, for schemes that sign the time; else None."""
+        return None
 
     def reply(self, inbound: Inbound, verdict: Verdict) -> Reply | None:
         """A special HTTP answer to an accepted message (handshake echo); None: plain 200."""
