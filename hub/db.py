@@ -1,0 +1,124 @@
+"""The door to PostgreSQL: engines that run as a role which owns nothing, sessions, the model base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import BigInteger, DateTime, Engine, LargeBinary, MetaData, Numeric, Text, create_engine
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+APP_ROLE = "hub_app"
+"""What every process of the hub runs as. It owns no table: REVOKE and triggers hold against it."""
+
+Process = Literal["web", "worker", "sweep", "cli"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one kind of process may hold things up (seconds), and its connections."""
+
+    lock: float
+    statement: float
+    idle_in_transaction: float
+    pool: int
+    overflow: int = 0
+    pool_wait: float = 30.0
+
+
+LIMITS: Mapping[Process, Limits] = {
+    # a platform waits five seconds for an answer: a request that cannot get its turn becomes a 503
+    "web": Limits(lock=2, statement=4, idle_in_transaction=10, pool=16, overflow=16, pool_wait=2),
+    "worker": Limits(lock=10, statement=60, idle_in_transaction=60, pool=4),
+    "sweep": Limits(lock=5, statement=60, idle_in_transaction=60, pool=2),
+    "cli": Limits(lock=10, statement=600, idle_in_transaction=600, pool=2),
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all rows. Constraints have names, so that migrations and errors can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[Mapping[Any, Any]] = {
+        int: BigInteger,
+        str: Text,
+        bytes: LargeBinary,
+        Decimal: Numeric,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class BadDatabaseUrl(ValueError):
+    """DATABASE_URL is not the address of a PostgreSQL database; the message is a sentence."""
+
+
+def database_url(text: str) -> URL:
+    """Read a database URL as people write it (`postgres://`, `postgresql://`), with our driver.
+    Raises `BadDatabaseUrl`, which never repeats the URL: it may hold a password."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise BadDatabaseUrl("it is not a URL like postgresql://user:password@host/name") from None
+    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise BadDatabaseUrl(f"{url.drivername!r:.40} is not postgresql, the only kind there is")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def make_engine(url: str, process: Process = "cli", *, role: str | None = APP_ROLE) -> Engine:
+    """An engine whose sessions run as `role` from their first statement on (RESET ROLE comes back
+    to it), in UTC, with the time-outs and the pool of this kind of process.
+
+    `role=None` stays the user of the URL, the owner: for migrations alone."""
+    limits = LIMITS[process]
+    options = {
+        "timezone": "UTC",
+        "lock_timeout": _milliseconds(limits.lock),
+        "statement_timeout": _milliseconds(limits.statement),
+        "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction),
+    } | ({"role": role} if role else {})
+    address = database_url(url)
+    given = address.query.get("options", "")
+    return create_engine(
+        address.difference_update_query(["options"]),
+        connect_args={
+            "options": " ".join([str(given), *(f"-c {k}={v}" for k, v in options.items())]).strip(),
+            "application_name": f"hub {process}",
+            "connect_timeout": 5,
+        },
+        pool_size=limits.pool,
+        max_overflow=limits.overflow,
+        pool_timeout=limits.pool_wait,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+    )
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions whose rows stay readable after a commit: reloading them on touch would open a
+    transaction unseen, and it might stay open during network I/O."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def libpq_url(url: str) -> str:
+    """The URL as PostgreSQL's own tools (pg_dump, psql, pgbench) take it."""
+    return database_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
