@@ -38,9 +38,11 @@ def upgrade(url: str, directory: Path = DIRECTORY) -> list[str]:
         _create_role(connection)
         connection.commit()
         before = set(pending(connection, directory))
+        connection.commit()  # within an open transaction all migrations would be one
         _run(connection, directory)
-        connection.execute(text(f"GRANT SELECT ON alembic_version TO {APP_ROLE}"))
-        connection.commit()
+        if before:
+            connection.execute(text(f"GRANT SELECT ON alembic_version TO {APP_ROLE}"))
+            connection.commit()
         missing = set(pending(connection, directory))
         return [r for r in _revisions(directory) if r in before - missing]
 

@@ -1,0 +1,157 @@
+"""What every test may ask for: a database of its own, a doorbell, a clock; and no way out."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from hub.db import make_engine, make_sessions
+from hub.embedded import Servers
+from tests import servers as test_servers
+
+_RUN = pytest.StashKey[test_servers.Run]()
+
+
+# --- the servers of this run ---------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    handed = getattr(config, "workerinput", None)
+    run = test_servers.Run(Path(handed["hub_run"])) if handed else test_servers.Run.new()
+    config.stash[_RUN] = run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["hub_run"] = str(node.config.stash[_RUN].root)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and _RUN in config.stash:
+        config.stash[_RUN].end()
+        test_servers.end_left_behind()
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Servers:
+    """This run's PostgreSQL (forgetful, for speed) and Valkey."""
+    return pytestconfig.stash[_RUN].servers()
+
+
+@pytest.fixture
+def database(servers: Servers, worker_id: str) -> Iterator[str]:
+    """The owner's URL of a migrated, empty database for this test alone."""
+    with test_servers.copied_database(servers, worker_id) as url:
+        yield url
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """An engine as the hub's processes have it: a role that owns nothing."""
+    engine = make_engine(database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[Engine]:
+    """An engine as the owner of everything, for tampering."""
+    engine = make_engine(database, role=None)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """A session whose transaction the test ends itself; what it leaves open is rolled back."""
+    with sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def redis_url(servers: Servers, worker_id: str) -> Iterator[str]:
+    """An empty Valkey database, one per test process."""
+    number = 0 if worker_id == "master" else int(worker_id.removeprefix("gw")) + 1
+    url = servers.redis_url.replace("db=0", f"db={number}")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+# --- time and the outside world ------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise; call it for the time (aware UTC)."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **step: float) -> datetime:
+        """Move on by `timedelta(**step)`."""
+        self.now += timedelta(**step)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 11, 2, 3, 4, 5, tzinfo=UTC))
+
+
+class OutsideSocket(AssertionError):
+    """A test tried to reach another machine."""
+
+
+def _is_here(host: object) -> bool:
+    if host is None or host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_outside_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections stay on this machine; names of the outside world do not resolve."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+            raise OutsideSocket(f"a test tried to connect to {address[0]}")
+        connect(self, address)
+
+    def guarded_resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if _is_here(name) or _is_address(name):
+            return resolve(host, *args, **kwargs)
+        raise socket.gaierror(socket.EAI_NONAME, f"tests do not resolve {name}")
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
