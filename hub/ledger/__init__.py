@@ -1,0 +1,1 @@
+"""The points ledger: entries, lots, the only writer, and the checker."""

@@ -1,0 +1,1 @@
+"""Members, the identities channels know them by, and how they merge."""

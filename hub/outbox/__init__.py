@@ -1,0 +1,1 @@
+"""Deliveries in both directions, their attempts, channel state, quarantine."""

@@ -1,0 +1,1 @@
+"""Program versions, the rules as pure functions, rewards."""

@@ -1,0 +1,1 @@
+"""Spending points: hold, commit, release, and the voucher that carries the discount."""

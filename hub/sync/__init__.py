@@ -1,0 +1,1 @@
+"""The path of a message: receive, process, push, reconcile, sweep."""

@@ -1,0 +1,1 @@
+"""One sale, many messages: contributions, the merge fold, look-ups."""
