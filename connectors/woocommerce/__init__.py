@@ -1,0 +1,1 @@
+"""WooCommerce: orders, refunds and coupons of a WordPress shop over its REST API v3 and webhooks."""
