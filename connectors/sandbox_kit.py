@@ -27,7 +27,9 @@ all of them through the same control routes, in words no platform uses:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -269,6 +271,13 @@ def drip(body: bytes, seconds: float) -> Iterable[bytes]:
     for index in range(len(body)):
         time.sleep(seconds)
         yield body[index : index + 1]
+
+
+def hang_up() -> None:
+    """Cut the connection of the request at hand: what it did stays done, its answer is lost."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _wish() -> dict[str, Any]:
