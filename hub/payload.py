@@ -29,7 +29,7 @@ def parse_json(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise BadPayload("not_utf8", f"byte {error.start} is not UTF-8") from None
     try:
-        value = json.loads(text, parse_float=_decimal, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise BadPayload("too_deep", f"nested deeper than {MAX_DEPTH} levels") from None
     except (ValueError, InvalidOperation) as error:
@@ -104,25 +104,42 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _integer(text: str) -> int:
+    if len(text) <= 20 and abs(number := int(text)) <= _MAX_INTEGER:
+        return number
+    raise BadPayload("number_out_of_range", "an integer is larger than 64 bits")
+
+
 def _check(value: Any, text: str) -> None:
-    """Depth, integer size, and characters that PostgreSQL cannot store."""
+    """Depth, and characters that PostgreSQL cannot store. It runs for each message: it walks level
+    by level over the containers alone, and reads the texts only where an escape makes it necessary."""
     suspicious = "\\u0000" in text or "\\ud" in text or "\\uD" in text or "\x00" in text
-    stack: list[tuple[Any, int]] = [(value, 1)]
-    while stack:
-        item, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise BadPayload("too_deep", f"nested deeper than {MAX_DEPTH} levels")
-        if isinstance(item, dict):
-            stack.extend((inner, depth + 1) for inner in item.values())
-            if suspicious:
-                stack.extend((key, depth + 1) for key in item)
-        elif isinstance(item, list):
-            stack.extend((inner, depth + 1) for inner in item)
-        elif isinstance(item, str):
-            if suspicious:
-                _check_text(item)
-        elif isinstance(item, int) and abs(item) > _MAX_INTEGER:
-            raise BadPayload("number_out_of_range", "an integer is larger than 64 bits")
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if suspicious:
+            _check_texts(level)
+        level = [
+            inner
+            for container in level
+            for inner in (container.values() if container.__class__ is dict else container)
+            if inner.__class__ is dict or inner.__class__ is list
+        ]
+        if not level:
+            break
+    if level:
+        raise BadPayload("too_deep", f"nested deeper than {MAX_DEPTH} levels")
+    if suspicious and isinstance(value, str):
+        _check_text(value)
+
+
+def _check_texts(containers: list[Any]) -> None:
+    for container in containers:
+        if isinstance(container, dict):
+            for key in container:
+                _check_text(key)
+        for inner in container.values() if isinstance(container, dict) else container:
+            if isinstance(inner, str):
+                _check_text(inner)
 
 
 def _check_text(text: str) -> None:
