@@ -1,0 +1,1 @@
+"""Shopify: webhooks, Admin GraphQL, and a sandbox that stands in for a shop."""
