@@ -128,13 +128,14 @@ def replay(grants: Iterable[Grant], spends: Iterable[Spend], now: datetime) -> B
     """The book at `now`. Credits come before spends of the same instant, then keys decide, so the
     result is a function of the sets alone."""
     book = Book()
-    events: list[tuple[datetime, int, str, Grant | Lot | Spend]] = []
-    for grant in grants:
-        if grant.amount > 0:
-            events.append((grant.placed_at, _GRANT, grant.key, grant))
-    for spend in spends:
-        if spend.net or any(r.grace_until for r in spend.returns):
-            events.append((spend.at, _SPEND, spend.key, spend))
+    events: list[tuple[datetime, int, str, Grant | Lot | Spend]] = [
+        (grant.placed_at, _GRANT, grant.key, grant) for grant in grants if grant.amount > 0
+    ]
+    events.extend(
+        (spend.at, _SPEND, spend.key, spend)
+        for spend in spends
+        if spend.net or any(r.grace_until for r in spend.returns)
+    )
     heapq.heapify(events)
     while events:
         _, _, _, event = heapq.heappop(events)
@@ -234,7 +235,8 @@ def _children(book: Book, spend: Spend) -> list[Lot]:
 
 
 def _child(lot: Lot, spend: Spend, number: int, amount: int, returned: Return) -> Lot:
-    assert lot.expires_at is not None and returned.grace_until is not None
+    assert lot.expires_at is not None
+    assert returned.grace_until is not None
     return Lot(
         key=f"{lot.key}~{spend.key}~{number}",
         granted=amount,

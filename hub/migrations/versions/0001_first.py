@@ -318,9 +318,9 @@ CREATE TABLE accounts (
     CHECK (balance + debt >= 0),
     seq bigint NOT NULL DEFAULT 0,
     head text NOT NULL DEFAULT '',
-    last_recorded_at timestamptz NOT NULL DEFAULT '-infinity',
+    last_recorded_at timestamptz,
     last_spend_at timestamptz,
-    settled_at timestamptz NOT NULL DEFAULT '-infinity',
+    settled_at timestamptz NOT NULL DEFAULT now(),
     next_settle_at timestamptz,
     UNIQUE (program_id, id),
     FOREIGN KEY (program_id, member_id) REFERENCES members (program_id, id)
@@ -340,7 +340,7 @@ CREATE TABLE entries (
     input_hash text NOT NULL,
     member_id bigint NOT NULL,
     transaction_id bigint,
-    lot text,
+    subject text NOT NULL,
     occurred_at timestamptz NOT NULL,
     available_at timestamptz,
     expires_at timestamptz,
@@ -357,6 +357,7 @@ CREATE TABLE entries (
     FOREIGN KEY (program_id, account_id) REFERENCES accounts (program_id, id),
     FOREIGN KEY (program_id, transaction_id) REFERENCES transactions (program_id, id)
 );
+CREATE INDEX entries_of_commands ON entries (account_id, subject) WHERE counter <> 'issued';
 CREATE INDEX entries_of_transaction ON entries (transaction_id) WHERE transaction_id IS NOT NULL;
 
 CREATE TABLE lots (
@@ -390,9 +391,13 @@ CREATE TABLE postings (
     posted bigint NOT NULL CHECK (posted >= 0),
     forgiven bigint NOT NULL DEFAULT 0 CHECK (forgiven >= 0),
     n integer NOT NULL,
-    input_hash text NOT NULL,
+    member_id bigint NOT NULL,
+    placed_at timestamptz NOT NULL,
+    available_at timestamptz NOT NULL,
+    expires_at timestamptz,
     PRIMARY KEY (transaction_id, account_id)
 );
+CREATE INDEX postings_of_account ON postings (account_id);
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

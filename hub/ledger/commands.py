@@ -1,0 +1,188 @@
+"""Points given and taken by command: adjust, hold, give back. Idempotent by the caller's reference.
+
+Like the book, nothing here commits. Each command locks the member's account, settles it first
+(rules.md D6) and leaves it untouched when it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import run
+from hub.ledger import book
+from hub.ledger.book import Account, Locked
+from hub.ledger.entry import Counter, Draft, input_hash
+from hub.ledger.ingredients import load_ingredients
+from hub.ledger.lots import Book
+
+
+class NotEnoughPoints(Exception):
+    """The balance does not allow it; nothing was changed."""
+
+    def __init__(self, needed: int, available: int, pending: int, vests_at: datetime | None) -> None:
+        super().__init__(f"{needed} points are needed, {available} are available")
+        self.needed, self.available = needed, available
+        self.pending, self.vests_at = pending, vests_at
+
+
+class ReferenceConflict(Exception):
+    """The reference was used before, for something else (rules.md C2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What all commands have in common."""
+
+    program_id: int
+    member_id: int
+    reference: str
+    actor: str
+    chain_key: bytes
+    now: datetime | None = None
+    explanation: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command's effect. `repeated`: it had been carried out before, nothing happened now."""
+
+    account_id: int
+    balance: int
+    available: int
+    repeated: bool
+
+
+def adjust(
+    session: Session,
+    command: Command,
+    points: int,
+    *,
+    available_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    may_owe: bool = False,
+) -> Done:
+    """Give (points > 0, a lot of its own) or take (points < 0) by hand. Taking more than is
+    available raises `NotEnoughPoints` unless `may_owe`."""
+    extra = {"available_at": available_at, "expires_at": expires_at} if points > 0 else {}
+    need = 0 if may_owe else max(0, -points)
+    return _carry_out(session, command, points, "adjusted", command.reference, need=need, times=extra)
+
+
+def hold(session: Session, command: Command, points: int, subject: str) -> Done:
+    """Take points out of lots for a redemption; expiry cannot touch them (D4). Raises
+    `NotEnoughPoints`: a redemption can never overdraw."""
+    return _carry_out(session, command, -points, "held", subject, need=points)
+
+
+def give_back(
+    session: Session,
+    command: Command,
+    points: int,
+    subject: str,
+    *,
+    counter: Counter,
+    grace_until: datetime | None = None,
+) -> Done:
+    """Return points of the spend `subject` to the very lots they came from (D5)."""
+    times = {"expires_at": grace_until}
+    return _carry_out(session, command, points, counter, subject, need=0, times=times)
+
+
+def take_again(session: Session, command: Command, points: int, subject: str) -> Done:
+    """Take points for a further use of a voucher: it happened, so it may leave a debt (E2)."""
+    return _carry_out(session, command, -points, "redeemed", subject, need=0)
+
+
+def settle(
+    session: Session,
+    program_id: int,
+    member_ids: Sequence[int],
+    *,
+    chain_key: bytes,
+    now: datetime | None = None,
+) -> None:
+    """Post what has expired and refresh what is due next, for accounts whose time has come."""
+    locked = book.lock(session, program_id, member_ids, chain_key=chain_key, actor="hub:expiry", now=now)
+    book.write(session, locked)
+
+
+def _carry_out(
+    session: Session,
+    command: Command,
+    amount: int,
+    counter: Counter,
+    subject: str,
+    *,
+    need: int,
+    times: Mapping[str, datetime | None] | None = None,
+) -> Done:
+    locked = book.lock(
+        session,
+        command.program_id,
+        [command.member_id],
+        chain_key=command.chain_key,
+        actor=command.actor,
+        now=command.now,
+    )
+    account = locked.accounts[locked.roots[command.member_id]]
+    digest = input_hash(counter, subject, amount, command.member_id, dict(times or {}))
+    if _done_before(session, command, digest):
+        return _answer(session, locked, account, repeated=True)
+    if need:
+        _refuse_overdraft(
+            load_ingredients(session, [account.id])[account.id].replay(locked.now), need, locked
+        )
+    account.rebuild = True
+    account.drafts.append(
+        Draft(
+            account_id=account.id,
+            amount=amount,
+            counter=counter,
+            subject=subject,
+            reference=command.reference,
+            input_hash=digest,
+            member_id=command.member_id,
+            occurred_at=locked.now,
+            actor=command.actor,
+            explanation=command.explanation,
+            available_at=(times or {}).get("available_at"),
+            expires_at=(times or {}).get("expires_at"),
+        )
+    )
+    books = book.write(session, locked)
+    done = books[account.id]
+    return Done(account.id, account.balance, done.available(locked.now), repeated=False)
+
+
+def _done_before(session: Session, command: Command, digest: str) -> bool:
+    """Asked under the account's lock, so that two callers with one reference cannot both say no."""
+    rows = run(
+        session,
+        "SELECT input_hash FROM entries WHERE program_id = :program AND reference = :reference",
+        {"program": command.program_id, "reference": command.reference},
+    )
+    if rows and rows[0].input_hash != digest:
+        raise ReferenceConflict(command.reference)
+    return bool(rows)
+
+
+def _refuse_overdraft(present: Book, need: int, locked: Locked) -> None:
+    available = present.available(locked.now)
+    if available >= need:
+        return
+    waiting = [
+        lot.available_at
+        for lot in present.lots.values()
+        if lot.remaining and lot.available_at > locked.now
+    ]
+    raise NotEnoughPoints(need, available, present.pending(locked.now), min(waiting, default=None))
+
+
+def _answer(session: Session, locked: Locked, account: Account, *, repeated: bool) -> Done:
+    present = load_ingredients(session, [account.id])[account.id].replay(locked.now)
+    return Done(account.id, account.balance, present.available(locked.now), repeated)
