@@ -14,6 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+from hub.errors import Refusal
+
 APP_ROLE = "hub_app"
 """What every process of the hub runs as. It owns no table: REVOKE and triggers hold against it."""
 
@@ -64,7 +66,7 @@ class Base(DeclarativeBase):
     }
 
 
-class BadDatabaseUrl(ValueError):
+class BadDatabaseUrl(Refusal):
     """DATABASE_URL is not the address of a PostgreSQL database; the message is a sentence."""
 
 
@@ -106,6 +108,7 @@ def make_engine(url: str, process: Process = "cli", *, role: str | None = APP_RO
         pool_timeout=limits.pool_wait,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # an error's text ends in logs, and parameters are people's data
     )
 
 

@@ -64,3 +64,8 @@ class Rejected(Fault):
     """The channel understood our request and refused it; trying again unchanged cannot help."""
 
     fault = "hub"
+
+
+class Refusal(Exception):
+    """What an operator asked for cannot be done as things are; the message is a sentence that names
+    what to do. The command line shows it as `error: ...`, without a traceback."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from hub.db import APP_ROLE, database_url
+from hub.errors import Refusal
 
 DIRECTORY = Path(__file__).parent / "migrations"
 EXTENSIONS = ("pg_trgm", "unaccent")
@@ -24,7 +25,7 @@ _WAIT = "set lock_timeout = '120s'; set statement_timeout = '120s'"
 _WORK = "set lock_timeout = '5s'; set statement_timeout = '15min'"
 
 
-class MigrationRefused(Exception):
+class MigrationRefused(Refusal):
     """The database cannot be migrated as it is; the message is a sentence that names what to do."""
 
 

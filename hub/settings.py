@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
+from hub.errors import Refusal
+
 DEFAULT_FILE = Path("config/hub.toml")
 ROOT_DATA = Path("/var/lib/loyalty-hub")
 MEGABYTE = 1024 * 1024
 
 
-class SettingsRefused(Exception):
+class SettingsRefused(Refusal):
     """A setting is unknown or senseless; the message is one line: where it stands, and the fix."""
 
 

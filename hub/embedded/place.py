@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hub.errors import Refusal
+
 SYSTEM_USER = "loyalty-hub"
 MAX_SOCKET_PATH = 100
 """macOS allows 103 bytes for the path of a Unix socket, Linux 107 (unix(7))."""
@@ -32,7 +34,7 @@ _CREATE_USER = (
 """shadow-utils (Debian, Fedora, Arch...), then BusyBox (Alpine)."""
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(Refusal):
     """An embedded server cannot run; the message is a sentence that names what to do."""
 
 
@@ -90,6 +92,7 @@ class Place:
             env=_clean_environment(),
             timeout=seconds,
             check=False,
+            process_group=0,  # a Ctrl-C in the terminal must not break it off half-way
             **self.as_user(),
         )
 

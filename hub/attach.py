@@ -1,0 +1,137 @@
+"""The servers a command or the supervisor works with: those of the settings, those of a running
+hub, or embedded ones started for the purpose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from hub import embedded, migrate
+from hub.db import Process, make_engine, make_sessions
+from hub.embedded import EmbeddedError, Place, postgres, valkey
+from hub.pidfile import AlreadyHeld, held
+from hub.settings import Settings, load
+
+PATIENCE = 15.0
+"""How long a hub that is just starting may take (seconds)."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """What most commands need: where everything is, and sessions on a database that is current."""
+
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+
+
+@contextmanager
+def opened(process: Process = "cli") -> Iterator[Hub]:
+    """The hub of the environment's settings, for the block. Raises a `Refusal`: among others when
+    the database lacks migrations."""
+    with attached(load()) as settings:
+        engine = make_engine(settings.database_url, process)
+        try:
+            migrate.refuse_outdated(engine)
+            yield Hub(settings, engine, make_sessions(engine))
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def attached(settings: Settings) -> Iterator[Settings]:
+    """Settings with the servers' addresses filled in. Beside `hub up` its servers are used; when no
+    hub runs, what the settings do not bring is started for the block. Raises `EmbeddedError`."""
+    if settings.database_url and settings.redis_url:
+        yield settings
+        return
+    place = embedded.prepare(settings.data)
+    with _alone(settings) as alone:
+        if alone:
+            with servers(settings, lambda _: None) as reached:
+                yield reached
+        else:
+            _wait(place, settings)
+            yield _reached(settings, place)
+
+
+@contextmanager
+def servers(settings: Settings, say: Say) -> Iterator[Settings]:
+    """Start, or take over, what the settings do not bring, and end it after the block; the caller
+    holds the data directory. Raises `EmbeddedError`."""
+    place = None if settings.database_url and settings.redis_url else embedded.prepare(settings.data)
+    if place is None:
+        yield settings
+        return
+    try:
+        if not settings.database_url:
+            _tell(say, f"PostgreSQL on {place.cluster}", postgres.start(place).adopted)
+        if not settings.redis_url:
+            _tell(say, "Valkey", valkey.start(place).adopted)
+        yield _reached(settings, place)
+    finally:
+        if not settings.redis_url:
+            valkey.stop(place)
+        if not settings.database_url:
+            postgres.stop(place)
+
+
+def revive(given: Settings) -> list[str]:
+    """Start embedded servers that died; the names of those that had. `given` are the settings as
+    loaded, before addresses were filled in."""
+    if given.database_url and given.redis_url:
+        return []
+    place = embedded.prepare(given.data)
+    died = []
+    if not given.database_url and postgres.running_pid(place) is None:
+        postgres.start(place)
+        died.append("PostgreSQL")
+    if not given.redis_url and valkey.running_pid(place) is None:
+        valkey.start(place)
+        died.append("Valkey")
+    return died
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[bool]:
+    """Whether no hub runs on the data directory; if so it is held for the block."""
+    holder = held(settings.data)
+    try:
+        holder.__enter__()
+    except AlreadyHeld:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        holder.__exit__(None, None, None)
+
+
+def _reached(settings: Settings, place: Place) -> Settings:
+    return replace(
+        settings,
+        database_url=settings.database_url or postgres.url(place),
+        redis_url=settings.redis_url or valkey.url(place),
+    )
+
+
+def _wait(place: Place, settings: Settings) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not (
+        (settings.database_url or postgres.running_pid(place))
+        and (settings.redis_url or valkey.running_pid(place))
+    ):
+        if time.monotonic() > ends:
+            raise EmbeddedError(f"the hub on {place.data} is starting or ending; try again in a moment")
+        time.sleep(0.1)
+
+
+def _tell(say: Say, name: str, adopted: bool) -> None:
+    say(f"{name} {'was left running and is taken over' if adopted else 'is up'}")
