@@ -1,0 +1,1 @@
+"""Any till: `hub.sale/1`, the hub's own documented JSON, signed by Standard Webhooks."""
