@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import email.utils
 import ipaddress
+import math
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +30,8 @@ DEADLINE_SECONDS = 30.0
 MAX_BYTES = 10 * 1024 * 1024
 MAX_RETRY_AFTER = timedelta(hours=12)
 _KEPT_BYTES = 4096
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+"""Shopify writes "2.0" where RFC 9110 wants whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +175,8 @@ def retry_after(value: str | None, now: datetime) -> datetime | None:
     """The moment a Retry-After header names (seconds or HTTP date), at most 12 h away."""
     if not value:
         return None
-    if value.strip().isdigit():
-        wait = timedelta(seconds=min(int(value.strip()[:9]), int(MAX_RETRY_AFTER.total_seconds())))
-        return now + wait
+    if _SECONDS.fullmatch(value.strip()):
+        return now + min(timedelta(seconds=math.ceil(float(value.strip()[:9]))), MAX_RETRY_AFTER)
     try:
         named = email.utils.parsedate_to_datetime(value)
     except ValueError:
