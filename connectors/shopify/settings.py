@@ -1,0 +1,80 @@
+"""What a merchant enters to connect a Shopify shop."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from connectors.shopify.vocabulary import API_VERSION
+
+_SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
+_VERSION = r"20[0-9]{2}-(01|04|07|10)"
+_SECRET = {"secret": True}
+
+
+class _Pasted(fields.String):
+    """A text as pasted: blanks and line ends around it are never meant."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, attr, data, **kwargs).strip()
+
+
+class _ShopDomain(_Pasted):
+    """The permanent `*.myshopify.com` name; an address around it is taken off."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        domain = super()._deserialize(value, attr, data, **kwargs).lower()
+        domain = domain.removeprefix("https://").removeprefix("http://").rstrip("/")
+        if not _SHOP.fullmatch(domain):
+            raise ValidationError("Enter the shop's permanent name, for example example.myshopify.com")
+        return domain
+
+
+class _Base(_Pasted):
+    """An address to use instead of the shop's, without a trailing slash; "" for none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        base = super()._deserialize(value, attr, data, **kwargs).rstrip("/")
+        try:
+            parts = urlsplit(base)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if base and not good:
+            raise ValidationError(
+                "Enter an address, for example http://127.0.0.1:9000, or leave it empty"
+            )
+        return base
+
+
+class ShopifySettings(Schema):
+    """One shop. The Admin API is reached with a pasted token, or with client id and secret."""
+
+    shop = _ShopDomain(required=True)
+    webhook_secret = _Pasted(required=True, validate=validate.Length(min=1), metadata=_SECRET)
+    """The app's client secret (API secret key): it signs the webhooks."""
+    previous_webhook_secret = _Pasted(load_default="", metadata=_SECRET)
+    """For up to an hour after a rotation Shopify may still sign with the old secret."""
+    access_token = _Pasted(load_default="", metadata=_SECRET)
+    """Of an app made in the shop's admin before 2026."""
+    client_id = _Pasted(load_default="")
+    client_secret = _Pasted(load_default="", metadata=_SECRET)
+    """Empty: the webhook secret, which is the same value in apps of the Dev Dashboard."""
+    api_version = _Pasted(
+        load_default=API_VERSION,
+        validate=validate.Regexp(rf"(?:{_VERSION})\Z", error="Enter a version such as 2026-10"),
+    )
+    api_base = _Base(load_default="")
+    """Where a sandbox stands in for the shop."""
+
+    @validates_schema
+    def _one_login(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("access_token") and data.get("client_id"):
+            raise ValidationError(
+                "Enter either an access token or a client id, not both", "access_token"
+            )
+        if data.get("client_secret") and not data.get("client_id"):
+            raise ValidationError("The client secret needs a client id", "client_id")
