@@ -173,7 +173,7 @@ def _no_access(method: str, status: int, code: str, message: str) -> Misconfigur
             f"something before WooCommerce refused the hub ({status} without WordPress' JSON):"
             " allow it in the security plugin or at the host",
         )
-    if code == "woocommerce_rest_authentication_error":
+    if code.startswith("woocommerce_rest_authentication_"):
         hint = (
             "consumer_secret must belong to consumer_key"
             if method == "GET"
