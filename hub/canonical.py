@@ -229,6 +229,16 @@ class Sale:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What a connector declares about its platform (see `hub.connector.Connector`), for the merge fold."""
+
+    payload_built: Literal["event", "delivery"] = "event"
+    sale_is: Literal["gross", "net"] = "gross"
+    lists_refunds: Literal["complete", "absent"] = "complete"
+    refunds_deletable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
     """A customer record of the channel was made or changed."""
 

@@ -21,20 +21,11 @@ from hub.canonical import (
     RefundLine,
     Sale,
     SaleState,
+    Traits,
     state_rank,
 )
 
 ContributionKind = Literal["snapshot", "refund", "gone", "tombstone", "refund_tombstone"]
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a connector declares about its platform (see `hub.connector.Connector`)."""
-
-    payload_built: Literal["event", "delivery"] = "event"
-    sale_is: Literal["gross", "net"] = "gross"
-    lists_refunds: Literal["complete", "absent"] = "complete"
-    refunds_deletable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

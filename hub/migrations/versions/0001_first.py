@@ -96,6 +96,12 @@ CREATE TABLE channels (
 CREATE UNIQUE INDEX channels_one_active_shop ON channels (kind, shop_identity)
     WHERE shop_identity IS NOT NULL AND NOT shares_shop AND status <> 'disconnected';
 
+CREATE TABLE hub_secrets (
+    name text PRIMARY KEY,
+    sealed bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
 CREATE TABLE leases (
     name text PRIMARY KEY,
     holder text NOT NULL,

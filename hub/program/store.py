@@ -1,0 +1,171 @@
+"""Programs and their versions in the database: immutable, effective-dated, judged by placed_at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.audit import record
+from hub.bulk import run
+from hub.ids import new_id
+from hub.program import document as documents
+from hub.program.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One merchant's programme, the tenant."""
+
+    id: int
+    public_id: str
+    slug: str
+    name: str
+    currency: str
+    time_zone: str
+    region: str
+    locale: str
+    starts_at: datetime
+
+
+class VersionRefused(Exception):
+    """The version cannot take effect then; the message is a sentence."""
+
+
+_COLUMNS = "id, public_id, slug, name, currency, time_zone, region, locale, starts_at"
+
+
+def create(
+    session: Session,
+    *,
+    slug: str,
+    name: str,
+    currency: str,
+    time_zone: str,
+    region: str,
+    locale: str = "en",
+    starts_at: datetime,
+    document: Mapping[str, Any] | None = None,
+    actor: str,
+) -> Program:
+    """Make a program with its first version, in force from the program's start."""
+    row = run(
+        session,
+        f"""INSERT INTO programs (public_id, slug, name, currency, time_zone, region, locale, starts_at)
+            VALUES (:public_id, :slug, :name, :currency, :time_zone, :region, :locale, :starts_at)
+            RETURNING {_COLUMNS}""",
+        {
+            "public_id": new_id("prg"),
+            "slug": slug,
+            "name": name,
+            "currency": currency,
+            "time_zone": time_zone,
+            "region": region,
+            "locale": locale,
+            "starts_at": starts_at,
+        },
+    )[0]
+    program = Program(**row._mapping)
+    record(session, program.id, actor, "program.created", program.public_id)
+    first = document or documents.default_document(currency)
+    _insert_version(session, program, 1, starts_at, first, actor)
+    return program
+
+
+def by_slug(session: Session, slug: str) -> Program | None:
+    """A program by its short name or public id."""
+    rows = run(
+        session,
+        f"SELECT {_COLUMNS} FROM programs WHERE slug = :slug OR public_id = :slug",
+        {"slug": slug},
+    )
+    return Program(**rows[0]._mapping) if rows else None
+
+
+def by_id(session: Session, program_id: int) -> Program:
+    """A program that exists."""
+    rows = run(session, f"SELECT {_COLUMNS} FROM programs WHERE id = :id", {"id": program_id})
+    return Program(**rows[0]._mapping)
+
+
+def all_programs(session: Session) -> list[Program]:
+    """Every program of this hub."""
+    return [
+        Program(**row._mapping) for row in run(session, f"SELECT {_COLUMNS} FROM programs ORDER BY id")
+    ]
+
+
+def add_version(
+    session: Session,
+    program: Program,
+    document: Mapping[str, Any],
+    *,
+    effective_from: datetime,
+    now: datetime,
+    actor: str,
+) -> int:
+    """A new version. It cannot take effect in the past (rules.md B1): what was sold stays judged by
+    what was in force. Raises `VersionRefused` and `DocumentRefused`."""
+    if effective_from < now:
+        raise VersionRefused(
+            f"a version cannot take effect in the past ({effective_from.isoformat()}); leave the time out for now"
+        )
+    number: int = run(
+        session,
+        "SELECT coalesce(max(number), 0) + 1 AS number FROM program_versions WHERE program_id = :id",
+        {"id": program.id},
+    )[0].number
+    _insert_version(session, program, number, effective_from, document, actor)
+    return number
+
+
+def versions(session: Session, program: Program) -> list[Rules]:
+    """All versions' rules, oldest first; parsed once per process, they never change."""
+    rows = run(
+        session,
+        """SELECT number, effective_from, CAST(document AS text) AS document FROM program_versions
+           WHERE program_id = :id ORDER BY effective_from, number""",
+        {"id": program.id},
+    )
+    return [_parsed(r.number, r.effective_from, program.time_zone, r.document) for r in rows]
+
+
+def in_force(known: Sequence[Rules], at: datetime) -> Rules:
+    """The version a sale placed at that moment is judged by; before the first, the first."""
+    return next((r for r in reversed(known) if r.effective_from <= at), known[0])
+
+
+@lru_cache(maxsize=256)
+def _parsed(number: int, effective_from: datetime, time_zone: str, document: str) -> Rules:
+    return documents.rules(
+        json.loads(document), number=number, effective_from=effective_from, time_zone=time_zone
+    )
+
+
+def _insert_version(
+    session: Session,
+    program: Program,
+    number: int,
+    effective_from: datetime,
+    document: Mapping[str, Any],
+    actor: str,
+) -> None:
+    documents.rules(document, number=number, effective_from=effective_from, time_zone=program.time_zone)
+    run(
+        session,
+        """INSERT INTO program_versions (program_id, number, effective_from, document, actor)
+           VALUES (:program, :number, :effective_from, CAST(:document AS jsonb), :actor)""",
+        {
+            "program": program.id,
+            "number": number,
+            "effective_from": effective_from,
+            "document": json.dumps(document, default=str),
+            "actor": actor,
+        },
+    )
+    record(session, program.id, actor, "program.version_added", program.public_id, {"number": number})
