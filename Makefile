@@ -1,0 +1,37 @@
+# The hub's everyday commands. They need Python 3.11 or newer and make, nothing else.
+
+BIN = .venv/bin
+TEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: another port)
+	@tools/venv requirements.lock
+	@exec $(BIN)/hub up $(if $(filter 0,$(DEMO)),,--demo)
+
+test:  ## Run all tests on servers of their own (ARGS="-k refund" runs some)
+	@tools/venv requirements.lock requirements-test.lock
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+
+check:  ## Lint, format, types and who may import whom
+	@tools/venv requirements.lock requirements-test.lock
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench:  ## Measure inserts, ingest and posting; prints JSON
+	@tools/venv requirements.lock requirements-test.lock
+	@$(BIN)/python -m tests.bench
+
+lock:  ## Take the newest versions that fit pyproject.toml into the lock files
+	@tools/venv requirements.lock requirements-test.lock
+	$(BIN)/python tools/lock.py
+
+clean:  ## Remove .venv and caches; the hub's data stays
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
