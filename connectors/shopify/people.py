@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectors.shopify.vocabulary import CONSENT_GIVEN
+from connectors.shopify.vocabulary import CONSENT
 from hub.canonical import Consent, CustomerRef
 
 # Shopify's words for an address -> the hub's.
@@ -85,8 +85,9 @@ def _consents(customer: Mapping[str, Any]) -> Iterator[Consent]:
         or (customer.get("default_phone") or {}).get("consent"),
     }
     for what, consent in states.items():
-        if consent and consent["state"]:
-            yield Consent(what, consent["state"].lower() in CONSENT_GIVEN, consent["at"])
+        state = (consent["state"] or "").lower() if consent else ""
+        if state in CONSENT:
+            yield Consent(what, CONSENT[state], consent["at"])
 
 
 def _consent_at_checkout(order: Mapping[str, Any]) -> tuple[Consent, ...]:

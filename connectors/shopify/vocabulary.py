@@ -70,9 +70,14 @@ DISCREPANCY = "refund_discrepancy"
 # https://shopify.dev/docs/api/admin-graphql/latest/enums/OrderAdjustmentDiscrepancyReason
 PENDING_DISCREPANCY = "pending_refund_discrepancy"
 
-# Consent states that mean yes; every other state (pending double opt-in too) is a no.
+# Marketing states in which the person has said something. The others (not_subscribed, which is where
+# everybody starts, and pending, a double opt-in under way) are no word of theirs.
 # https://shopify.dev/docs/api/admin-graphql/latest/enums/CustomerEmailAddressMarketingState
-CONSENT_GIVEN = frozenset({"subscribed"})
+CONSENT: dict[str, bool] = {
+    "subscribed": True,
+    "unsubscribed": False,
+    "redacted": False,
+}
 
 # `source_name` of sales made in Shopify itself. Any other word was written by the app that made
 # the order, and `source_identifier` is then the order's id there:
