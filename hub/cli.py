@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from hub import __version__
 from hub.errors import Fault, Refusal
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -79,7 +80,7 @@ class Lazy(click.Group):
 @click.group(
     cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="loyalty-hub", message="%(version)s")
+@click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """One loyalty programme for many shops and tills.
 

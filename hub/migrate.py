@@ -21,6 +21,7 @@ EXTENSIONS = ("pg_trgm", "unaccent")
 OLDEST_SERVER = 15
 _LOCK = 0x6C6F79616C7479
 """Key of the advisory lock that one migrating process holds ("loyalty")."""
+_RESTORING = "loyalty-hub: restore unfinished"
 _WAIT = "set lock_timeout = '120s'; set statement_timeout = '120s'"
 _WORK = "set lock_timeout = '5s'; set statement_timeout = '15min'"
 
@@ -29,15 +30,15 @@ class MigrationRefused(Refusal):
     """The database cannot be migrated as it is; the message is a sentence that names what to do."""
 
 
-def upgrade(url: str, directory: Path = DIRECTORY) -> list[str]:
+def upgrade(url: str, directory: Path = DIRECTORY, *, restoring: bool = False) -> list[str]:
     """Run what is missing, as the owner the URL names; returns the revisions that ran, oldest first
     (none: it was up to date). Creates the role and the extensions first where they are missing.
-    A second caller waits for the first. Raises `MigrationRefused`."""
+    A second caller waits for the first. Raises `MigrationRefused`, also on a database whose restore
+    was broken off, except when it is the restore that asks."""
     with _locked(url) as connection:
-        _refuse_unfit(connection)
-        _create_extensions(connection)
-        _create_role(connection)
-        connection.commit()
+        if not restoring:
+            _refuse_half_restored(connection)
+        _prepare(connection)
         before = set(pending(connection, directory))
         connection.commit()  # within an open transaction all migrations would be one
         _run(connection, directory)
@@ -46,6 +47,36 @@ def upgrade(url: str, directory: Path = DIRECTORY) -> list[str]:
             connection.commit()
         missing = set(pending(connection, directory))
         return [r for r in _revisions(directory) if r in before - missing]
+
+
+def prepare(url: str) -> None:
+    """Create the role and the extensions alone: what a dump takes for granted. Raises
+    `MigrationRefused`."""
+    with _locked(url) as connection:
+        _prepare(connection)
+
+
+def known_revisions(directory: Path = DIRECTORY) -> list[str]:
+    """Every revision of this code, oldest first."""
+    return _revisions(directory)
+
+
+def mark_restoring(connection: Connection, *, restoring: bool) -> None:
+    """Mark, or unmark, the database as half restored; the mark outlives the schema."""
+    name = connection.dialect.identifier_preparer.quote(connection.engine.url.database or "")
+    mark = f"'{_RESTORING}'" if restoring else "NULL"
+    connection.execute(text(f"COMMENT ON DATABASE {name} IS {mark}"))
+
+
+def is_restoring(connection: Connection) -> bool:
+    """Whether a restore into this database was begun and not finished."""
+    mark = connection.execute(
+        text(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database"
+            " WHERE datname = current_database()"
+        )
+    ).scalar_one()
+    return bool(mark == _RESTORING)
 
 
 def pending(connection: Connection, directory: Path = DIRECTORY) -> list[str]:
@@ -68,6 +99,7 @@ def refuse_outdated(engine: Engine, directory: Path = DIRECTORY) -> None:
     long-running process asks before it starts."""
     try:
         with engine.connect() as connection:
+            _refuse_half_restored(connection)
             missing = pending(connection, directory)
     except OperationalError as error:
         raise MigrationRefused(f"the database does not answer: {_first_line(error)}") from None
@@ -92,6 +124,20 @@ def _locked(url: str) -> Iterator[Connection]:
             yield connection
     except OperationalError as error:
         raise MigrationRefused(f"the database refused: {_first_line(error)}") from None
+
+
+def _prepare(connection: Connection) -> None:
+    _refuse_unfit(connection)
+    _create_extensions(connection)
+    _create_role(connection)
+    connection.commit()
+
+
+def _refuse_half_restored(connection: Connection) -> None:
+    if is_restoring(connection):
+        raise MigrationRefused(
+            "a restore into this database was broken off; run the same `hub restore FILE` again"
+        )
 
 
 def _refuse_unfit(connection: Connection) -> None:
