@@ -1,0 +1,69 @@
+"""Every way to spoil one field of a message: what a connector must survive."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+GARBAGE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**18,
+    1.5,
+    "",
+    "garbage \U0001f6d2 &#0; &amp;",
+    "999999999999999999999999",
+    "1e999",
+    "2026-02-30T99:00:00",
+    "9999-12-31T23:59:59",
+    [],
+    [None],
+    {},
+    {"id": "x"},
+)
+
+
+def paths(value: Any, prefix: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every path in a JSON value, inner ones too."""
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, inner in items:
+        yield (*prefix, key)
+        yield from paths(inner, (*prefix, key))
+
+
+def without(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The value with one field taken out."""
+    changed = copy.deepcopy(value)
+    del _parent(changed, path)[path[-1]]
+    return changed
+
+
+def with_value(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    """The value with one field replaced."""
+    changed = copy.deepcopy(value)
+    _parent(changed, path)[path[-1]] = new
+    return changed
+
+
+def wrecks(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each field of a JSON message removed, nulled, and replaced by each piece of garbage."""
+    whole = json.loads(body)
+    for path in paths(whole):
+        name = ".".join(map(str, path))
+        yield f"without {name}", json.dumps(without(whole, path)).encode()
+        for new in GARBAGE:
+            yield f"{name} = {new!r}", json.dumps(with_value(whole, path, new)).encode()
+
+
+def _parent(value: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path[:-1]:
+        value = value[step]
+    return value
