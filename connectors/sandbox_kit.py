@@ -255,7 +255,7 @@ class Running:
         self._server = make_server("127.0.0.1", port, sandbox.app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         sandbox.address = self.url
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> str:
         self._thread.start()
