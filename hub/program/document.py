@@ -27,7 +27,10 @@ class DocumentRefused(Exception):
 class Amount(fields.Field[Decimal]):
     """A decimal text ("10000", "0.50"); numbers are taken too, floats are not exact and are not."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Decimal:
+        del attr, data, kwargs
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
             raise ValidationError('must be a decimal in quotes, like "10000" or "0.50"')
         try:
@@ -51,20 +54,22 @@ class _Strict(Schema):
         unknown = RAISE
 
 
-_PER_CURRENCY = {"keys": fields.String(validate=_currency), "values": Amount()}
+def _per_currency(**options: Any) -> fields.Dict:
+    return fields.Dict(keys=fields.String(validate=_currency), values=Amount(), **options)
 
 
 class EarnSchema(_Strict):
     """`[earn]`: points by amount."""
 
     points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 1_000_000))
-    per = fields.Dict(**_PER_CURRENCY, required=True, validate=validate.Length(1))
+    per = _per_currency(required=True, validate=validate.Length(1))
     tax = fields.String(load_default="out", validate=validate.OneOf(["in", "out"]))
     shipping = fields.String(load_default="out", validate=validate.OneOf(["in", "out"]))
     rounding = fields.String(load_default="half_up", validate=validate.OneOf(["half_up", "down", "up"]))
-    exclude = fields.List(
+    excluding = fields.List(
         fields.String(validate=validate.OneOf(["gift_card", "tip", "fee", "service", "goods"])),
         load_default=["gift_card", "tip", "fee"],
+        data_key="exclude",
     )
     exclude_categories = fields.List(fields.String(), load_default=list)
     exclude_skus = fields.List(fields.String(), load_default=list)
@@ -106,14 +111,14 @@ class RewardSchema(_Strict):
     id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
     name = fields.String(required=True, validate=validate.Length(1, 120))
     cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
-    amount = fields.Dict(**_PER_CURRENCY, load_default=dict)
+    amount = _per_currency(load_default=dict)
     percent = Amount(load_default=None, allow_none=True)
     valid_days = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
     )
 
     @validates_schema
-    def one_kind(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def one_kind(self, data: Mapping[str, Any], **_: Any) -> None:
         """A reward is either an amount or a percentage."""
         if bool(data.get("amount")) == (data.get("percent") is not None):
             raise ValidationError("name either amount or percent", "amount")
@@ -131,7 +136,7 @@ class DocumentSchema(_Strict):
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
 
     @validates_schema
-    def unique_rewards(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def unique_rewards(self, data: Mapping[str, Any], **_: Any) -> None:
         """Rewards are told apart by their ids."""
         ids = [reward["id"] for reward in data.get("rewards", ())]
         twice = next((i for i in ids if ids.count(i) > 1), None)
@@ -171,7 +176,7 @@ def rules(
             tax=earn["tax"],
             shipping=earn["shipping"],
             rounding=earn["rounding"],
-            exclude_kinds=frozenset(earn["exclude"]),
+            exclude_kinds=frozenset(earn["excluding"]),
             exclude_categories=frozenset(earn["exclude_categories"]),
             exclude_skus=frozenset(earn["exclude_skus"]),
         ),

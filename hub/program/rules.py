@@ -6,7 +6,7 @@ simulation and the dashboard's "why these points".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -98,6 +98,11 @@ class Judgement:
     """Ordered; each has a `code`, its numbers, and `points` as an exact text; they sum to `points`."""
     why: str | None = None
     """When there are no points: the stable code of the reason."""
+
+
+def in_force(known: Sequence[Rules], at: datetime) -> Rules:
+    """The version a sale placed at that moment is judged by; before the first, the first."""
+    return next((r for r in reversed(known) if r.effective_from <= at), known[0])
 
 
 def needs(rules: Rules) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -133,11 +133,6 @@ def versions(session: Session, program: Program) -> list[Rules]:
         {"id": program.id},
     )
     return [_parsed(r.number, r.effective_from, program.time_zone, r.document) for r in rows]
-
-
-def in_force(known: Sequence[Rules], at: datetime) -> Rules:
-    """The version a sale placed at that moment is judged by; before the first, the first."""
-    return next((r for r in reversed(known) if r.effective_from <= at), known[0])
 
 
 @lru_cache(maxsize=256)

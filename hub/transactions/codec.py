@@ -223,7 +223,7 @@ def _full(data: JSON, *, keep_empty_lists: bool = False) -> JSON:
     return {
         key: value
         for key, value in data.items()
-        if value or value == 0 or value == {} or (keep_empty_lists and value == [])
+        if value or value in (0, {}) or (keep_empty_lists and value == [])
     }
 
 

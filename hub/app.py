@@ -1,0 +1,24 @@
+"""The web application: webhooks and the API on one Flask app."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from hub.runtime import Runtime
+from hub.settings import Settings, load
+from hub.sync.doorbell import Doorbell
+from hub.sync.receive import Reception
+from hub.web import health, webhooks
+
+
+def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> Flask:
+    """The WSGI application of one web process."""
+    settings = settings or load()
+    runtime = runtime or Runtime.start(settings, "web")
+    app = Flask("hub", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = None  # each view reads its own bounded body
+    app.extensions["hub"] = runtime
+    app.extensions["reception"] = Reception(runtime, Doorbell(settings.redis_url))
+    app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(health.blueprint)
+    return app

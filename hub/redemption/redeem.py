@@ -1,0 +1,195 @@
+"""Buying a reward with points: hold, code, commit, in one transaction, idempotent by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import run
+from hub.ids import new_code, new_id
+from hub.ledger import commands
+from hub.ledger.commands import Command
+from hub.ledger.entry import input_hash
+from hub.outbox import deliveries
+from hub.outbox.channels import Channel
+from hub.program.rules import Reward, Rules
+from hub.redemption.uses import code_key, code_pushes
+
+
+class NoSuchReward(LookupError):
+    """The program in force has no such reward."""
+
+
+class KeyReused(Exception):
+    """The idempotency key was used for another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A redemption and its voucher, as the API shows them."""
+
+    id: str
+    state: str
+    reward: str
+    points: int
+    voucher: str
+    code: str
+    voucher_state: str
+    expires_at: datetime | None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants what, and under which key."""
+
+    program_id: int
+    member_id: int
+    reward: str
+    actor: str
+    chain_key: bytes
+    key: str | None = None
+    code_prefix: str = "HUB"
+    now: datetime | None = None
+
+
+def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Channel]) -> Redeemed:
+    """Spend points on a reward and plan its code for every channel.
+
+    Raises `NoSuchReward`, `commands.NotEnoughPoints` (nothing was changed) and `KeyReused`. The
+    same key again answers with the first redemption.
+    """
+    reward = rules.rewards.get(order.reward)
+    if reward is None:
+        raise NoSuchReward(order.reward)
+    digest = input_hash(order.member_id, order.reward)
+    row_id = _insert(session, order, reward, digest)
+    if row_id is None:
+        return _earlier(session, order, digest)
+    command = Command(
+        order.program_id,
+        order.member_id,
+        reference=f"hold:{row_id}",
+        actor=order.actor,
+        chain_key=order.chain_key,
+        now=order.now,
+        explanation=({"code": "redeemed", "points": str(-reward.cost), "reward": reward.id},),
+    )
+    held = commands.hold(session, command, reward.cost, f"red:{row_id}")
+    run(
+        session,
+        "UPDATE redemptions SET account_id = :account, state = 'committed' WHERE id = :id",
+        {"account": held.account_id, "id": row_id},
+    )
+    for event in ("held", "committed"):
+        _note(session, order, row_id, event)
+    voucher = _voucher(session, order, row_id, reward)
+    _plan(session, order.program_id, voucher, channels)
+    return find(session, order.program_id, redemption_id=row_id)
+
+
+def find(session: Session, program_id: int, *, redemption_id: int, repeated: bool = False) -> Redeemed:
+    """A redemption with its voucher."""
+    row = run(
+        session,
+        """SELECT r.public_id AS id, r.state, r.reward, r.points, v.public_id AS voucher, v.code,
+                  v.state AS voucher_state, v.expires_at
+           FROM redemptions r JOIN vouchers v ON v.redemption_id = r.id
+           WHERE r.program_id = :program AND r.id = :id""",
+        {"program": program_id, "id": redemption_id},
+    )[0]
+    return Redeemed(**row._mapping, repeated=repeated)
+
+
+def _insert(session: Session, order: Order, reward: Reward, digest: str) -> int | None:
+    """The redemption's row, or None when the key was used before (waiting for whoever holds it)."""
+    terms = {"name": reward.name, "amounts": dict(reward.amounts), "percent": reward.percent}
+    rows = run(
+        session,
+        """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,
+                                    state, idempotency_key, input_hash, actor)
+           SELECT :public_id, :program, a.id, :member, :reward, CAST(:terms AS jsonb), :points, 'held', :key,
+                  :digest, :actor
+           FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id) WHERE m.id = :member
+           ON CONFLICT (program_id, idempotency_key) DO NOTHING RETURNING id""",
+        {
+            "public_id": new_id("red"),
+            "program": order.program_id,
+            "member": order.member_id,
+            "reward": reward.id,
+            "terms": json.dumps(terms),
+            "points": reward.cost,
+            "key": order.key,
+            "digest": digest,
+            "actor": order.actor,
+        },
+    )
+    if rows:
+        return int(rows[0].id)
+    if not run(
+        session,
+        """SELECT 1 FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
+           WHERE m.id = :member""",
+        {"member": order.member_id},
+    ):
+        raise commands.NotEnoughPoints(reward.cost, 0, 0, None)
+    return None
+
+
+def _earlier(session: Session, order: Order, digest: str) -> Redeemed:
+    row = run(
+        session,
+        """SELECT id, input_hash FROM redemptions
+           WHERE program_id = :program AND idempotency_key = :key""",
+        {"program": order.program_id, "key": order.key},
+    )[0]
+    if row.input_hash != digest:
+        raise KeyReused(order.key)
+    return find(session, order.program_id, redemption_id=row.id, repeated=True)
+
+
+def _note(session: Session, order: Order, redemption_id: int, event: str) -> None:
+    run(
+        session,
+        """INSERT INTO redemption_events (program_id, redemption_id, event, actor)
+           VALUES (:program, :id, :event, :actor)""",
+        {"program": order.program_id, "id": redemption_id, "event": event, "actor": order.actor},
+    )
+
+
+def _voucher(session: Session, order: Order, redemption_id: int, reward: Reward) -> Any:
+    code = new_code(order.code_prefix)
+    return run(
+        session,
+        """INSERT INTO vouchers (public_id, program_id, redemption_id, member_id, code, code_key, state,
+                                 starts_at, expires_at)
+           VALUES (:public_id, :program, :redemption, :member, :code, :key, 'planned', now(),
+                   now() + CAST(:valid AS interval))
+           RETURNING id, public_id""",
+        {
+            "public_id": new_id("vch"),
+            "program": order.program_id,
+            "redemption": redemption_id,
+            "member": order.member_id,
+            "code": code,
+            "key": code_key(code),
+            "valid": timedelta(days=reward.valid_days) if reward.valid_days else None,
+        },
+    )[0]
+
+
+def _plan(session: Session, program_id: int, voucher: Any, channels: Iterable[Channel]) -> None:
+    open_channels = [c for c in channels if c.status == "active"]
+    run(
+        session,
+        """INSERT INTO voucher_channels (voucher_id, channel_id, state)
+           SELECT :voucher, c, 'planned' FROM unnest(CAST(:channels AS bigint[])) AS c""",
+        {"voucher": voucher.id, "channels": [c.id for c in open_channels]},
+    )
+    pushes = code_pushes(program_id, voucher.public_id, "create_code", open_channels)
+    deliveries.enqueue(session, pushes)

@@ -1,0 +1,212 @@
+"""Which orders used a voucher's code, and what follows: state, points, where the code must go.
+
+Uses are a function of the transactions that carry the code, never of the order in which they were
+seen (rules.md E2); what a use costs is a target, like what a sale earns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import arrays, run, unnest
+from hub.ledger import commands
+from hub.ledger.commands import Command
+from hub.outbox import deliveries
+from hub.outbox.channels import Channel
+from hub.outbox.deliveries import Push
+from hub.transactions.judge import Situation
+from hub.transactions.post import Transaction
+
+ABSENT_STATES = frozenset({"unknown", "draft", "cancelled", "deleted"})
+"""A sale in one of these does not use its code; an unpaid one does (E2)."""
+
+
+def code_key(code: str) -> str:
+    """Codes are compared without case: WooCommerce lower-cases them."""
+    return code.strip().upper()
+
+
+@dataclass(slots=True)
+class Voucher:
+    """One locked voucher."""
+
+    id: int
+    public_id: str
+    redemption_id: int
+    member_id: int
+    code_key: str
+    state: str
+    uses: int
+    points: int
+    redemption_state: str
+
+
+@dataclass(slots=True)
+class Locked:
+    """The vouchers whose codes a batch's sales carry, or carried before."""
+
+    session: Session
+    program_id: int
+    chain_key: bytes
+    vouchers: list[Voucher]
+    transactions: Sequence[Transaction] = field(default_factory=list)
+
+    def settle(self, situations: Mapping[int, Situation], channels: Iterable[Channel]) -> set[int]:
+        """Bring state, points and pushes of these vouchers in line with their uses. Returns the
+        members whose points changed."""
+        if not self.vouchers:
+            return set()
+        self._store_uses()
+        found = self._uses()
+        everywhere = list(channels)
+        double_use = next(iter(situations.values())).versions[-1].double_use
+        members = set()
+        for voucher in self.vouchers:
+            present = found.get(voucher.id, [])
+            if self._points(voucher, len(present), double_use):
+                members.add(voucher.member_id)
+            self._state(voucher, present, everywhere)
+        return members
+
+    def _store_uses(self) -> None:
+        """Which of the batch's sales carry which code, and whether they count."""
+        by_key = {v.code_key: v.id for v in self.vouchers}
+        columns = {"voucher_id": "bigint", "transaction_id": "bigint", "present": "boolean"}
+        rows = []
+        for transaction in self.transactions:
+            carried = {code_key(c) for c in (transaction.sale.codes if transaction.sale else ())}
+            known = {code_key(c) for c in (transaction.before[0] if transaction.before else ())}
+            for key in sorted((carried | known) & by_key.keys()):
+                present = key in carried and transaction.state not in ABSENT_STATES
+                values = (by_key[key], transaction.id, present)
+                rows.append(dict(zip(columns, values, strict=True)))
+        run(
+            self.session,
+            f"""INSERT INTO voucher_uses (voucher_id, transaction_id, present)
+                SELECT r.voucher_id, r.transaction_id, r.present FROM {unnest(columns)}
+                ON CONFLICT (voucher_id, transaction_id) DO UPDATE SET present = excluded.present""",
+            arrays(columns, rows),
+        )
+
+    def _uses(self) -> dict[int, list[Any]]:
+        """Present uses per voucher, the winner first: the least (placed_at, channel, external id)."""
+        found: dict[int, list[Any]] = {}
+        for row in run(
+            self.session,
+            """SELECT u.voucher_id, u.transaction_id, t.channel_id
+               FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
+               WHERE u.voucher_id = ANY(:ids) AND u.present
+               ORDER BY t.placed_at, t.channel_id, t.external_id""",
+            {"ids": [v.id for v in self.vouchers]},
+        ):
+            found.setdefault(row.voucher_id, []).append(row)
+        return found
+
+    def _points(self, voucher: Voucher, uses: int, double_use: str) -> bool:
+        """Take-again: cost x max(1, uses); the first use is the redemption itself (E2)."""
+        if voucher.redemption_state != "committed":
+            return False
+        again = max(0, uses - 1) if double_use == "take_again" else 0
+        subject = f"use:{voucher.id}"
+        row = run(
+            self.session,
+            """SELECT coalesce(-sum(amount), 0) AS taken, count(*) AS n FROM entries
+               WHERE program_id = :program AND subject = :subject
+                 AND account_id IN (SELECT account_id FROM redemptions WHERE id = :redemption)""",
+            {"program": self.program_id, "subject": subject, "redemption": voucher.redemption_id},
+        )[0]
+        delta = again * voucher.points - int(row.taken)
+        if not delta:
+            return False
+        command = Command(
+            self.program_id,
+            voucher.member_id,
+            reference=f"{subject}:{row.n + 1}",
+            actor="hub:vouchers",
+            chain_key=self.chain_key,
+            explanation=({"code": "code_used_again", "points": str(-delta), "uses": uses},),
+        )
+        if delta > 0:
+            commands.take_again(self.session, command, delta, subject)
+        else:
+            commands.give_back(self.session, command, -delta, subject, counter="redeemed")
+        return True
+
+    def _state(self, voucher: Voucher, present: Sequence[Any], channels: Sequence[Channel]) -> None:
+        """Used revokes the code elsewhere at once; unused again re-opens it everywhere (E3)."""
+        state = voucher.state
+        if present and state in {"planned", "live"}:
+            state = "used"
+        elif not present and state == "used":
+            state = "live"
+        run(
+            self.session,
+            "UPDATE vouchers SET state = :state, uses = :uses WHERE id = :id",
+            {"state": state, "uses": len(present), "id": voucher.id},
+        )
+        run(
+            self.session,
+            "UPDATE voucher_uses SET wins = (transaction_id = :winner) WHERE voucher_id = :id",
+            {"winner": present[0].transaction_id if present else None, "id": voucher.id},
+        )
+        used_in = {row.channel_id for row in present}
+        if state == voucher.state and len(present) == voucher.uses:
+            return
+        topic = "revoke_code" if state == "used" else "create_code"
+        elsewhere = [c for c in channels if c.id not in used_in]
+        deliveries.enqueue(
+            self.session, code_pushes(self.program_id, voucher.public_id, topic, elsewhere)
+        )
+        self._mark_used(voucher, used_in)
+
+    def _mark_used(self, voucher: Voucher, used_in: set[int]) -> None:
+        run(
+            self.session,
+            """UPDATE voucher_channels SET state = 'used', updated_at = clock_timestamp()
+               WHERE voucher_id = :id AND channel_id = ANY(:channels)""",
+            {"id": voucher.id, "channels": sorted(used_in)},
+        )
+
+
+def lock(
+    session: Session, program_id: int, chain_key: bytes, transactions: Sequence[Transaction]
+) -> Locked:
+    """Lock the vouchers of all codes these sales carry or carried, by id."""
+    keys = {
+        code_key(code)
+        for t in transactions
+        for code in (*(t.sale.codes if t.sale else ()), *(t.before[0] if t.before else ()))
+    }
+    if not keys:
+        return Locked(session, program_id, chain_key, [])
+    rows = run(
+        session,
+        """SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
+                  r.points, r.state AS redemption_state
+           FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+           WHERE v.program_id = :program AND v.code_key = ANY(:keys) ORDER BY v.id FOR UPDATE OF v""",
+        {"program": program_id, "keys": sorted(keys)},
+    )
+    vouchers = [Voucher(**row._mapping) for row in rows]
+    return Locked(session, program_id, chain_key, vouchers, transactions)
+
+
+def code_pushes(program_id: int, voucher: str, topic: str, channels: Iterable[Channel]) -> list[Push]:
+    """One row a voucher and channel: what is pushed follows from the voucher's state by then."""
+    return [
+        Push(
+            program_id,
+            channel.id,
+            topic=topic,
+            key=f"code:{voucher}",
+            subject=f"voucher:{voucher}",
+            priority=deliveries.URGENT if topic == "revoke_code" else deliveries.NORMAL,
+            body={"action": topic, "voucher": voucher},
+        )
+        for channel in channels
+        if channel.status == "active"
+    ]

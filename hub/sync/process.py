@@ -1,0 +1,417 @@
+"""Inbound deliveries to points: claims a batch, understands it, posts it in one transaction.
+
+A batch that fails is halved until the poison delivery stands alone, gets its fault and is parked,
+and the rest go through (design, decision 5).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from hub.bulk import arrays, run, unnest
+from hub.canonical import Sale
+from hub.connector import Connector
+from hub.ledger.book import RootChanged
+from hub.members import profile
+from hub.members.resolve import Collision
+from hub.outbox import channels, deliveries
+from hub.outbox.channels import Channel
+from hub.outbox.deliveries import Claimed, Finish, LeaseLost, Push
+from hub.program import store
+from hub.redemption import uses
+from hub.runtime import Runtime
+from hub.sync.understand import Understood, understand
+from hub.transactions.judge import Situation
+from hub.transactions.post import Ground, Key, Transaction, mention_of, post_arrivals
+
+log = structlog.get_logger()
+
+AGAIN = 5
+"""How often a batch is tried again when another one came between."""
+
+
+def drain(runtime: Runtime, *, seconds: float = 30.0) -> int:
+    """Process due deliveries until none is left, or the time is up. Returns how many."""
+    ends, count = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        batch = claim(runtime)
+        if not batch:
+            break
+        process(runtime, batch)
+        count += len(batch)
+    return count
+
+
+def claim(runtime: Runtime) -> list[Claimed]:
+    """Take the next batch under a lease, committed before the work begins."""
+    with runtime.sessions.begin() as session:
+        return deliveries.claim(
+            session,
+            "inbound",
+            limit=runtime.settings.batch_size,
+            lease=timedelta(seconds=runtime.settings.lease_seconds),
+        )
+
+
+def process(runtime: Runtime, batch: Sequence[Claimed]) -> None:
+    """Process claimed deliveries. Whatever happens, each ends in a state that says what happened,
+    or keeps its lease until the sweeper frees it."""
+    by_program: dict[int, list[Claimed]] = defaultdict(list)
+    for delivery in batch:
+        by_program[delivery.program_id].append(delivery)
+    for program_id, its in by_program.items():
+        _process_program(runtime, program_id, its)
+
+
+def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
+    try:
+        _try(runtime, program_id, batch)
+    except LeaseLost:
+        log.warning("lease lost, nothing written", deliveries=len(batch))
+    except Exception as error:  # noqa: BLE001 - the one place where the hub's own faults are caught
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            _process_program(runtime, program_id, batch[:middle])
+            _process_program(runtime, program_id, batch[middle:])
+            return
+        _park(runtime, batch[0], error)
+
+
+def _try(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
+    """One transaction for the batch, tried again when another batch came between."""
+    for attempt in range(AGAIN):
+        started = time.monotonic()
+        try:
+            with runtime.sessions.begin() as session:
+                _Batch(runtime, session, program_id, batch).run(started)
+            return
+        except (Collision, RootChanged, OperationalError):
+            # a deadlock or a lock time-out is an OperationalError too: nothing was written
+            if attempt == AGAIN - 1:
+                raise
+            time.sleep(0.02 * 2**attempt)
+
+
+def _park(runtime: Runtime, delivery: Claimed, error: Exception) -> None:
+    """A failure of ours: kept aside with its code, never lost, and made due again by a replay."""
+    log.error("delivery parked", delivery=delivery.id, error=type(error).__name__, exc_info=error)
+    finish = Finish(
+        delivery,
+        "parked",
+        fault="hub",
+        code="unexpected",
+        detail=f"The hub could not process this message ({type(error).__name__}); it is kept. "
+        "Replay it after an update, or report it.",
+    )
+    try:
+        with runtime.sessions.begin() as session:
+            deliveries.finish(session, [finish], worker=runtime.name)
+    except (LeaseLost, OperationalError):
+        log.warning("could not park", delivery=delivery.id)
+
+
+@dataclass
+class _Batch:
+    """One program's deliveries in one database transaction."""
+
+    runtime: Runtime
+    session: Session
+    program_id: int
+    claimed: Sequence[Claimed]
+
+    def run(self, started: float) -> None:
+        """Understand, post, tell the channels, finish."""
+        program = store.by_id(self.session, self.program_id)
+        self.channels = {c.id: c for c in channels.of_program(self.session, program.id)}
+        missing = {d.channel_id for d in self.claimed} - self.channels.keys()
+        if missing:
+            self.channels |= channels.by_ids(self.session, missing)
+        self.connectors = {
+            i: channels.connector_of(self.runtime, c)
+            for i, c in self.channels.items()
+            if any(d.channel_id == i for d in self.claimed)
+        }
+        self.ground = self._ground(program)
+        understood = [understand(self.connectors[d.channel_id], d) for d in self.claimed]
+        good = [u for u in understood if u.fault is None]
+        also = self._learn_products(good)
+        transactions, directory = post_arrivals(
+            self.session,
+            self.ground,
+            [a for u in good for a in u.arrivals],
+            mentions=[
+                mention_of(self.ground, u.delivery.channel_id, c.customer)
+                for u in good
+                for c in u.customers
+            ],
+            also=also,
+            before_posting=self._lock_vouchers,
+        )
+        profile.update(
+            self.session, self.ground.program_id, good_customers(good, self.ground), directory
+        )
+        profile.follow(self.session, self.program_id, self._merged(good), self._gone(good))
+        touched = self.vouchers.settle(self.ground.situations, self.channels.values())
+        self._tell(transactions.values(), touched)
+        self._look_up(good, transactions)
+        self._finish(understood, transactions, int((time.monotonic() - started) * 1000))
+
+    def _ground(self, program: store.Program) -> Ground:
+        versions = store.versions(self.session, program)
+        kinds = {c.kind for c in self.channels.values() if c.status == "active"}
+        return Ground(
+            program.id,
+            self.channels,
+            traits={
+                i: channels.traits(self.runtime.connector_class(c.kind))
+                for i, c in self.channels.items()
+            },
+            situations={
+                i: Situation(versions, program.starts_at, kinds, c.kind)
+                for i, c in self.channels.items()
+            },
+            chain_key=self.runtime.chain_key,
+            actor="hub:process",
+        )
+
+    def _lock_vouchers(self, transactions: Mapping[Key, Transaction]) -> None:
+        """Vouchers are locked after transactions and before accounts (rules.md C4)."""
+        self.vouchers = uses.lock(
+            self.session, self.program_id, self.runtime.chain_key, list(transactions.values())
+        )
+
+    # --- look-ups ---
+
+    def _learn_products(self, understood: Iterable[Understood]) -> list[Key]:
+        """Store what was learnt of products; the sales that waited for it are judged again."""
+        rows = {(u.delivery.channel_id, p.external_id): p for u in understood for p in u.products}
+        if not rows:
+            return []
+        columns = {"channel_id": "bigint", "external_id": "text", "sku": "text", "categories": "text"}
+        values = [
+            {"channel_id": c, "external_id": e, "sku": p.sku, "categories": "\x1f".join(p.categories)}
+            for (c, e), p in sorted(rows.items())
+        ]
+        run(
+            self.session,
+            f"""INSERT INTO products (channel_id, external_id, sku, categories)
+                SELECT r.channel_id, r.external_id, r.sku, coalesce(string_to_array(r.categories, chr(31)), '{{}}')
+                FROM {unnest(columns)}
+                ON CONFLICT (channel_id, external_id) DO UPDATE
+                SET sku = excluded.sku, categories = excluded.categories, known_since = clock_timestamp()""",
+            arrays(columns, values),
+        )
+        waiting = run(
+            self.session,
+            """SELECT channel_id, external_id FROM transactions
+               WHERE channel_id = ANY(:channels) AND waiting_for = 'lookup' ORDER BY id LIMIT 1000""",
+            {"channels": sorted({c for c, _ in rows})},
+        )
+        return [(row.channel_id, row.external_id) for row in waiting]
+
+    def _look_up(
+        self, understood: Iterable[Understood], transactions: Mapping[Key, Transaction]
+    ) -> None:
+        """Ask channels for what messages only hint at, and for what the rules need and lack."""
+        asked = [
+            self._fetch(u.delivery.channel_id, t.what, t.external_id) for u in understood for t in u.thin
+        ]
+        for (channel_id, external_id), transaction in transactions.items():
+            if transaction.fold is not None and transaction.fold.ambiguous:
+                asked.append(self._fetch(channel_id, "sale", external_id))
+            if transaction.sale is None and self._came_without_sale(transaction):
+                asked.append(self._fetch(channel_id, "sale", external_id))
+            if transaction.verdict is not None:
+                asked += [self._fetch(channel_id, "product", p) for p in transaction.verdict.lacks]
+        deliveries.enqueue(self.session, [p for p in asked if p is not None])
+
+    @staticmethod
+    def _came_without_sale(transaction: Transaction) -> bool:
+        return any(c.kind == "refund" for c, _, _ in transaction.contributions.values())
+
+    def _fetch(self, channel_id: int, what: str, external_id: str) -> Push | None:
+        connector = self.runtime.connector_class(self.channels[channel_id].kind)
+        if "fetch" not in connector.capabilities():
+            return None
+        return Push(
+            self.program_id,
+            channel_id,
+            topic=f"fetch.{what}",
+            key=f"fetch:{what}:{external_id}",
+            subject=f"{what}:{external_id}",
+            body={"what": what, "external_id": external_id},
+        )
+
+    # --- customers ---
+
+    def _merged(self, understood: Iterable[Understood]) -> list[tuple[int, str, str]]:
+        return [
+            (u.delivery.channel_id, m.gone_external_id, m.kept_external_id)
+            for u in understood
+            for m in u.merged
+        ]
+
+    def _gone(self, understood: Iterable[Understood]) -> list[tuple[int, str]]:
+        return [
+            (u.delivery.channel_id, d.external_id)
+            for u in understood
+            for d in u.gone
+            if d.what == "customer"
+        ]
+
+    # --- outwards ---
+
+    def _tell(self, transactions: Iterable[Transaction], touched: set[int]) -> None:
+        """Balances that changed go out, coalesced: one row a member and channel."""
+        members = {t.member_id for t in transactions if t.change and t.member_id is not None} | touched
+        deliveries.enqueue(
+            self.session, balance_pushes(self.runtime, self.program_id, self.channels.values(), members)
+        )
+
+    # --- ends ---
+
+    def _finish(
+        self,
+        understood: Sequence[Understood],
+        transactions: Mapping[Key, Transaction],
+        milliseconds: int,
+    ) -> None:
+        now = self.runtime.clock()
+        share = milliseconds // max(1, len(understood))
+        finishes = []
+        for u in understood:
+            if u.fault is not None:
+                finishes.append(deliveries.failure(u.delivery, u.fault, now, milliseconds=share))
+            else:
+                finishes.append(_ending(u, transactions, share))
+        deliveries.finish(self.session, finishes, worker=self.runtime.name)
+        self._release_waiting(understood, transactions)
+
+    def _release_waiting(
+        self, understood: Iterable[Understood], transactions: Mapping[Key, Transaction]
+    ) -> None:
+        """What waited for a sale or an answer is done once that came: its contribution was stored
+        when it arrived, so the fold has it already."""
+        came = {
+            (channel, f"sale:{external_id}", False)
+            for (channel, external_id), t in transactions.items()
+            if t.sale is not None and t.waiting_for is None
+        }
+        came |= {
+            (u.delivery.channel_id, u.delivery.subject, True)
+            for u in understood
+            if u.delivery.source == "fetch" and u.fault is None
+        }
+        columns = {"channel_id": "bigint", "subject": "text", "fetched": "boolean"}
+        if came:
+            rows = [dict(zip(columns, one, strict=True)) for one in sorted(came)]
+            run(
+                self.session,
+                f"""UPDATE deliveries d SET state = 'done', outcome = 'posted', finished_at = clock_timestamp()
+                    FROM {unnest(columns)}
+                    WHERE d.channel_id = r.channel_id AND d.subject = r.subject AND d.state = 'waiting'
+                      AND d.direction = 'inbound' AND (d.reason = 'fetch') = r.fetched""",
+                arrays(columns, rows),
+            )
+
+
+def good_customers(
+    understood: Iterable[Understood], ground: Ground
+) -> list[tuple[profile.Mention, profile.Customer]]:
+    """Customer messages with the mention that finds their member."""
+    return [
+        (mention_of(ground, u.delivery.channel_id, c.customer), c)
+        for u in understood
+        for c in u.customers
+    ]
+
+
+def balance_pushes(
+    runtime: Runtime, program_id: int, all_channels: Iterable[Channel], members: Iterable[int]
+) -> list[Push]:
+    """A push of each member's balance to each channel that shows balances."""
+    wanted = sorted(set(members))
+    return [
+        Push(
+            program_id,
+            channel.id,
+            topic="set_balance",
+            key=f"balance:{member}",
+            subject=f"member:{member}",
+            priority=deliveries.LATER,
+            body={"action": "set_balance", "member": member},
+        )
+        for channel in all_channels
+        if channel.status == "active" and _pushes(runtime.connector_class(channel.kind))
+        for member in wanted
+    ]
+
+
+def _pushes(connector: type[Connector]) -> bool:
+    return "push" in connector.capabilities()
+
+
+def _ending(
+    understood: Understood, transactions: Mapping[Key, Transaction], milliseconds: int
+) -> Finish:
+    """The state and outcome of a delivery that was understood."""
+    delivery = understood.delivery
+    mine = [transactions[key] for key in understood.keys]
+    subject = f"sale:{mine[0].key[1]}" if mine else ""
+    if not mine and understood.thin:
+        thin = understood.thin[0]
+        return Finish(
+            delivery, "waiting", "waiting", "fetch", understood.number,
+            f"{thin.what}:{thin.external_id}", milliseconds=milliseconds,
+        )  # fmt: skip
+    waiting = next((t.waiting_for for t in mine if t.waiting_for), None)
+    if waiting:
+        return Finish(
+            delivery,
+            "waiting",
+            "waiting",
+            waiting,
+            understood.number,
+            subject,
+            milliseconds=milliseconds,
+        )
+    outcome, reason = _outcome(understood, mine)
+    number = understood.number or next((t.sale.number for t in mine if t.sale), "")
+    return Finish(delivery, "done", outcome, reason, number, subject, milliseconds=milliseconds)
+
+
+def _outcome(understood: Understood, mine: Sequence[Transaction]) -> tuple[str, str | None]:
+    if not mine:
+        if understood.ignored:
+            return "ignored", understood.ignored[0].reason
+        return "no_change" if not understood.customers else "posted", None
+    verdicts = [t.verdict for t in mine if t.verdict]
+    ignored = next((v.ignored for v in verdicts if v.ignored), None)
+    if ignored:
+        return "ignored", ignored
+    if any(t.change for t in mine):
+        return "posted", None
+    if all(_superseded(understood, t) for t in mine):
+        return "superseded", None
+    why = next((v.judgement.why for v in verdicts if v.judgement.why), None)
+    nobody = any(t.points and t.member_id is None for t in mine)
+    return "no_change", "guest" if nobody else why
+
+
+def _superseded(understood: Understood, transaction: Transaction) -> bool:
+    """A snapshot that a newer one had overtaken when it came."""
+    snapshots = {
+        a.contribution.raw_hash
+        for a in understood.arrivals
+        if a.key == transaction.key and isinstance(a.contribution.body, Sale)
+    }
+    winners = set(transaction.fold.winners) if transaction.fold else set()
+    return bool(snapshots) and not snapshots & winners

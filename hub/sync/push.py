@@ -1,0 +1,449 @@
+"""Outbound deliveries to channels: claim, decide what to send, send with no transaction open, note.
+
+What is sent follows from the state at that moment, so asking twice or late is harmless. A channel
+that is down pauses all its pushes instead of burning each one's attempts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from hub.bulk import arrays, run, unnest
+from hub.canonical import IdentityKind
+from hub.connector import (
+    Command,
+    Connector,
+    CreateCode,
+    CustomerKey,
+    Inbound,
+    Lookup,
+    Receipt,
+    RevokeCode,
+    SetBalance,
+)
+from hub.errors import ChannelDown, Fault, Misconfigured
+from hub.outbox import channels, deliveries
+from hub.outbox.channels import Channel
+from hub.outbox.deliveries import Claimed, Finish, LeaseLost
+from hub.registry import UnknownConnector
+from hub.runtime import Runtime
+
+log = structlog.get_logger()
+
+BATCH = 20
+_MARGIN = 40.0
+"""A lease with less left than this is prolonged before the next call (seconds; a call may take 30)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotNeeded:
+    """Nothing to send: it is so already, or not possible yet; `reason` says which."""
+
+    reason: str
+
+
+Order = Command | Lookup | NotNeeded
+
+
+def drain(runtime: Runtime, *, seconds: float = 30.0) -> int:
+    """Push until nothing is due or the time is up. Returns how many were tried."""
+    ends, count = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        with runtime.sessions.begin() as session:
+            lease = timedelta(seconds=runtime.settings.lease_seconds)
+            batch = deliveries.claim(session, "outbound", limit=BATCH, lease=lease)
+        if not batch:
+            break
+        push(runtime, batch)
+        count += len(batch)
+    return count
+
+
+def push(runtime: Runtime, batch: Sequence[Claimed]) -> None:
+    """Carry out claimed deliveries, channel by channel."""
+    by_channel: dict[int, list[Claimed]] = defaultdict(list)
+    for delivery in batch:
+        by_channel[delivery.channel_id].append(delivery)
+    with runtime.sessions() as session:
+        known = channels.by_ids(session, by_channel)
+    run_ = _Run(runtime, time.monotonic(), {d.id for d in batch})
+    for channel_id, its in by_channel.items():
+        try:
+            run_.channel(known[channel_id], its)
+        except LeaseLost:
+            log.warning("lease lost", channel=channel_id)
+        except OperationalError:
+            log.warning("database away; the sweeper frees what was claimed", channel=channel_id)
+
+
+@dataclass
+class _Run:
+    """One claimed batch on its way out."""
+
+    runtime: Runtime
+    leased_at: float
+    open: set[int]
+
+    def channel(self, channel: Channel, batch: Sequence[Claimed]) -> None:
+        """All of one channel; when it is down the rest go back untouched."""
+        for number, delivery in enumerate(batch):
+            self._prolong()
+            down = self._one(channel, delivery)
+            self.open.discard(delivery.id)
+            if down is not None:
+                self._pause(channel, delivery, batch[number + 1 :], *down)
+                return
+
+    def _one(
+        self, channel: Channel, delivery: Claimed
+    ) -> tuple[ChannelDown, list[dict[str, Any]]] | None:
+        """One attempt, noted with its exchanges; a channel that is down is the answer, not noted."""
+        started = time.monotonic()
+        connector: Connector | None = None
+        try:
+            connector = channels.connector_of(self.runtime, channel)
+            order = self._decide(channel, connector, delivery)
+            answers, receipt = _carry_out(connector, order)
+        except ChannelDown as down:
+            return down, _exchanges(connector)
+        except (Fault, UnknownConnector) as fault:
+            known = fault if isinstance(fault, Fault) else Misconfigured("no_connector", str(fault))
+            self._fail(delivery, known, connector, started)
+        except Exception as error:
+            # the one place for the hub's own faults on the way out
+            log.error("push failed", delivery=delivery.id, exc_info=error)
+            self._fail_unexpected(delivery, error, connector, started)
+        else:
+            self._note(delivery, order, answers, receipt, connector, started)
+        return None
+
+    def _decide(self, channel: Channel, connector: Connector, delivery: Claimed) -> Order:
+        with self.runtime.sessions() as session:
+            return decide(session, self.runtime, channel, connector, delivery)
+
+    def _note(
+        self,
+        delivery: Claimed,
+        order: Order,
+        answers: Sequence[Inbound],
+        receipt: Receipt | None,
+        connector: Connector,
+        started: float,
+    ) -> None:
+        outcome, reason = ("fetched", None) if isinstance(order, Lookup) else ("pushed", None)
+        if isinstance(order, NotNeeded):
+            outcome, reason = "no_change", order.reason
+        elif receipt is not None and not receipt.changed:
+            outcome, reason = "no_change", receipt.note[:200] or "already_so"
+        with self.runtime.sessions.begin() as session:
+            store_answers(session, delivery, answers)
+            if receipt is not None:
+                _record_receipt(session, delivery, order, receipt)
+            finish = Finish(
+                delivery, "done", outcome, reason,
+                milliseconds=_since(started), exchanges=_exchanges(connector),
+            )  # fmt: skip
+            deliveries.finish(session, [finish], worker=self.runtime.name)
+            if not isinstance(order, NotNeeded):
+                run(
+                    session,
+                    """UPDATE channels SET down_until = NULL, down_count = 0, down_code = NULL, down_detail = NULL
+                       WHERE id = :id AND down_count > 0""",
+                    {"id": delivery.channel_id},
+                )
+
+    def _fail(
+        self, delivery: Claimed, fault: Fault, connector: Connector | None, started: float
+    ) -> None:
+        finish = deliveries.failure(
+            delivery,
+            fault,
+            self.runtime.clock(),
+            milliseconds=_since(started),
+            exchanges=_exchanges(connector),
+        )
+        with self.runtime.sessions.begin() as session:
+            _mark_failed(session, delivery)
+            deliveries.finish(session, [finish], worker=self.runtime.name)
+
+    def _fail_unexpected(
+        self, delivery: Claimed, error: Exception, connector: Connector | None, started: float
+    ) -> None:
+        finish = Finish(
+            delivery,
+            "failed",
+            fault="hub",
+            code="unexpected",
+            detail=f"The hub failed while pushing ({type(error).__name__}); replay it after an update.",
+            milliseconds=_since(started),
+            exchanges=_exchanges(connector),
+        )
+        with self.runtime.sessions.begin() as session:
+            _mark_failed(session, delivery)
+            deliveries.finish(session, [finish], worker=self.runtime.name)
+
+    def _pause(
+        self,
+        channel: Channel,
+        failed: Claimed,
+        rest: Sequence[Claimed],
+        down: ChannelDown,
+        exchanges: Sequence[dict[str, Any]],
+    ) -> None:
+        """Pause the channel with back-off; only the delivery that found out counts an attempt."""
+        now = self.runtime.clock()
+        with self.runtime.sessions.begin() as session:
+            row = run(
+                session,
+                """UPDATE channels SET down_count = down_count + 1, down_code = :code, down_detail = :detail
+                   WHERE id = :id RETURNING down_count""",
+                {"id": channel.id, "code": down.code, "detail": down.detail},
+            )[0]
+            until = deliveries.backoff(row.down_count, now, down.retry_at)
+            run(
+                session,
+                "UPDATE channels SET down_until = :until WHERE id = :id",
+                {"until": until, "id": channel.id},
+            )
+            finishes = [deliveries.failure(failed, down, now, exchanges=exchanges)]
+            finishes += [Finish(d, "due", counts=False) for d in rest]
+            deliveries.finish(session, finishes, worker=self.runtime.name)
+        self.open.difference_update(d.id for d in rest)
+
+    def _prolong(self) -> None:
+        """Keep the leases of what is still to be done; a batch may take longer than one lease."""
+        lease = self.runtime.settings.lease_seconds
+        if time.monotonic() - self.leased_at < lease - _MARGIN:
+            return
+        with self.runtime.sessions.begin() as session:
+            run(
+                session,
+                """UPDATE deliveries SET lease_until = clock_timestamp() + :lease
+                   WHERE id = ANY(:ids) AND state = 'working'""",
+                {"lease": timedelta(seconds=lease), "ids": sorted(self.open)},
+            )
+        self.leased_at = time.monotonic()
+
+
+def decide(
+    session: Session, runtime: Runtime, channel: Channel, connector: Connector, delivery: Claimed
+) -> Order:
+    """What this delivery means now."""
+    body = json.loads(delivery.body)
+    if "what" in body:
+        return Lookup(body["what"], body["external_id"])
+    if body["action"] == "set_balance":
+        return _balance(session, runtime, channel, connector, body["member"])
+    return _code(session, channel, connector, body["voucher"])
+
+
+def store_answers(session: Session, delivery: Claimed, answers: Sequence[Inbound]) -> None:
+    """Answers of a look-up re-enter through the inbox, and are replayed like any message."""
+    columns = {"topic": "text", "key": "text", "headers": "jsonb", "body": "bytea", "hash": "bytea"}
+    rows = [
+        {
+            "topic": answer.topic,
+            "key": f"fetch:{delivery.id}:{delivery.generation}:{delivery.attempts}:{number}",
+            "headers": json.dumps(dict(answer.headers)),
+            "body": answer.body,
+            "hash": hashlib.sha256(answer.body).digest(),
+        }
+        for number, answer in enumerate(answers)
+    ]
+    if rows:
+        run(
+            session,
+            f"""INSERT INTO deliveries (program_id, channel_id, direction, topic, key, subject, source, headers,
+                                        body, body_hash)
+                SELECT :program, :channel, 'inbound', r.topic, r.key, :subject, 'fetch', r.headers, r.body, r.hash
+                FROM {unnest(columns)} ON CONFLICT DO NOTHING""",
+            {
+                **arrays(columns, rows),
+                "program": delivery.program_id,
+                "channel": delivery.channel_id,
+                "subject": delivery.subject,
+            },
+        )
+
+
+def _carry_out(connector: Connector, order: Order) -> tuple[list[Inbound], Receipt | None]:
+    if isinstance(order, NotNeeded):
+        return [], None
+    if isinstance(order, Lookup):
+        return connector.fetch(order), None
+    return [], connector.push(order)
+
+
+def _balance(
+    session: Session, runtime: Runtime, channel: Channel, connector: Connector, member_id: int
+) -> Order:
+    row = run(
+        session,
+        """SELECT a.balance,
+                  coalesce(sum(l.remaining) FILTER (WHERE l.available_at <= :now
+                           AND (l.expires_at IS NULL OR l.expires_at > :now)), 0) AS available,
+                  coalesce(sum(l.remaining) FILTER (WHERE l.available_at > :now), 0) AS pending
+           FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
+           LEFT JOIN lots l ON l.account_id = a.id
+           WHERE m.id = :member GROUP BY a.balance""",
+        {"member": member_id, "now": runtime.clock()},
+    )
+    if not row:
+        return NotNeeded("no_account")
+    customer = _customer(session, channel, member_id)
+    if not _is_known(connector, SetBalance.action, customer):
+        return NotNeeded("not_a_customer_of_this_channel")
+    return SetBalance(
+        customer, int(row[0].balance), int(row[0].available), int(row[0].pending), runtime.clock()
+    )
+
+
+def _code(session: Session, channel: Channel, connector: Connector, voucher_id: str) -> Order:
+    """The code's desired state in this channel, from the voucher's: live here or nowhere else."""
+    voucher = run(
+        session,
+        """SELECT v.*, r.reward_terms, vc.state AS here, vc.external_id
+           FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+           LEFT JOIN voucher_channels vc ON vc.voucher_id = v.id AND vc.channel_id = :channel
+           WHERE v.public_id = :voucher AND v.program_id = :program""",
+        {"voucher": voucher_id, "channel": channel.id, "program": channel.program_id},
+    )[0]
+    if voucher.state in {"planned", "live"}:
+        return _create(session, channel, connector, voucher)
+    if voucher.state == "used" and _used_here(session, voucher.id, channel.id):
+        return NotNeeded("used_here")
+    if voucher.here in {None, "revoked"}:
+        return NotNeeded("not_here")
+    return RevokeCode(voucher.code, voucher.public_id, voucher.external_id)
+
+
+def _used_here(session: Session, voucher_id: int, channel_id: int) -> bool:
+    return bool(
+        run(
+            session,
+            """SELECT 1 FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
+               WHERE u.voucher_id = :voucher AND u.present AND t.channel_id = :channel LIMIT 1""",
+            {"voucher": voucher_id, "channel": channel_id},
+        )
+    )
+
+
+def _create(session: Session, channel: Channel, connector: Connector, voucher: Any) -> Order:
+    terms = voucher.reward_terms
+    amount = terms["amounts"].get(channel.currency)
+    if amount is None and terms["percent"] is None:
+        return NotNeeded("no_amount_in_this_currency")
+    customer = _customer(session, channel, voucher.member_id)
+    if not _is_known(connector, CreateCode.action, customer):
+        return NotNeeded("not_a_customer_of_this_channel")
+    return CreateCode(
+        code=voucher.code,
+        voucher_id=voucher.public_id,
+        title=terms["name"],
+        customer=customer,
+        starts_at=voucher.starts_at,
+        expires_at=voucher.expires_at,
+        amount=amount,
+        currency=channel.currency if amount is not None else None,
+        percent=terms["percent"],
+    )
+
+
+def _customer(session: Session, channel: Channel, member_id: int) -> CustomerKey:
+    """How this channel knows the member or any of its aliases; the oldest key of each kind."""
+    rows = run(
+        session,
+        """SELECT i.kind, i.value, root.public_id
+           FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
+           LEFT JOIN members every ON coalesce(every.alias_of, every.id) = root.id
+           LEFT JOIN identities i ON i.member_id = every.id AND i.gone_at IS NULL
+                AND i.scope IN (0, :channel)
+           WHERE m.id = :member ORDER BY i.id DESC""",
+        {"member": member_id, "channel": channel.id},
+    )
+    found = {row.kind: row.value for row in rows}
+    return CustomerKey(
+        rows[0].public_id,
+        external_id=found.get(IdentityKind.CUSTOMER),
+        email=found.get(IdentityKind.EMAIL),
+        phone=found.get(IdentityKind.PHONE),
+    )
+
+
+def _is_known(connector: Connector, action: str, customer: CustomerKey) -> bool:
+    needed = connector.needs.get(action)
+    present = {
+        None: True,
+        IdentityKind.CUSTOMER: customer.external_id,
+        IdentityKind.EMAIL: customer.email,
+        IdentityKind.PHONE: customer.phone,
+    }
+    return bool(present.get(needed))
+
+
+def _record_receipt(session: Session, delivery: Claimed, order: Order, receipt: Receipt) -> None:
+    if isinstance(order, CreateCode | RevokeCode):
+        state = "live" if isinstance(order, CreateCode) else "revoked"
+        run(
+            session,
+            """INSERT INTO voucher_channels (voucher_id, channel_id, state, external_id)
+               SELECT id, :channel, :state, :external FROM vouchers WHERE public_id = :voucher
+               ON CONFLICT (voucher_id, channel_id) DO UPDATE SET state = excluded.state,
+                   external_id = coalesce(excluded.external_id, voucher_channels.external_id),
+                   updated_at = clock_timestamp()""",
+            {
+                "channel": delivery.channel_id,
+                "state": state,
+                "external": receipt.external_id,
+                "voucher": order.voucher_id,
+            },
+        )
+        if state == "live":
+            run(
+                session,
+                "UPDATE vouchers SET state = 'live' WHERE public_id = :voucher AND state = 'planned'",
+                {"voucher": order.voucher_id},
+            )
+
+
+def _mark_failed(session: Session, delivery: Claimed) -> None:
+    """A code that a channel refused is shown as failed there; it stays live elsewhere."""
+    if delivery.subject.startswith("voucher:"):
+        run(
+            session,
+            """UPDATE voucher_channels SET state = 'failed', updated_at = clock_timestamp()
+               WHERE channel_id = :channel AND state = 'planned'
+                 AND voucher_id = (SELECT id FROM vouchers WHERE public_id = :voucher)""",
+            {"channel": delivery.channel_id, "voucher": delivery.subject.removeprefix("voucher:")},
+        )
+
+
+def _exchanges(connector: Connector | None) -> list[dict[str, Any]]:
+    if connector is None:
+        return []
+    return [
+        {
+            "method": e.method,
+            "url": e.url,
+            "request": e.request,
+            "status": e.status,
+            "response": e.response,
+            "milliseconds": e.milliseconds,
+        }
+        for e in connector.channel.http.exchanges
+    ]
+
+
+def _since(started: float) -> int:
+    return int((time.monotonic() - started) * 1000)

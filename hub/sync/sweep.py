@@ -1,0 +1,127 @@
+"""The sweeper: rings for what is due, frees what is stuck, settles lots; drains when Redis is down.
+
+One loop under `hub up`, one at a time by a lease in PostgreSQL. Everything it does is safe to do
+twice, and nothing depends on it but delay.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import threading
+from collections import defaultdict
+from types import FrameType
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from hub.bulk import run as execute
+from hub.ledger import commands
+from hub.ledger.book import RootChanged
+from hub.outbox import channels, deliveries
+from hub.runtime import Runtime
+from hub.settings import Settings
+from hub.sync import process, push
+from hub.sync.doorbell import Doorbell
+
+log = structlog.get_logger()
+
+SETTLE_BATCH = 200
+LEASE = "sweeper"
+
+
+class Sweeper:
+    """One process's sweeping."""
+
+    def __init__(self, runtime: Runtime, doorbell: Doorbell) -> None:
+        self.runtime = runtime
+        self.doorbell = doorbell
+        self.holder = f"{runtime.name}:{secrets.token_hex(4)}"
+
+    def once(self) -> None:
+        """One round; nothing happens while another sweeper holds the lease."""
+        period = self.runtime.settings.sweep_seconds
+        if channels.take_lease(self.runtime, LEASE, max(10.0, period * 3), self.holder) is None:
+            return
+        with self.runtime.sessions.begin() as session:
+            freed = deliveries.free_stuck(session)
+        if freed:
+            log.info("freed stuck deliveries", count=len(freed))
+        self._ring()
+        self._settle()
+
+    def _ring(self) -> None:
+        """Ring where something is due; without Redis do the work here, in slices."""
+        with self.runtime.sessions() as session:
+            inbound = deliveries.is_any_due(session, "inbound")
+            outbound = deliveries.is_any_due(session, "outbound")
+        slice_ = self.runtime.settings.sweep_seconds
+        if inbound and not self.doorbell.ring("inbound"):
+            process.drain(self.runtime, seconds=slice_)
+        if outbound and not self.doorbell.ring("outbound"):
+            push.drain(self.runtime, seconds=slice_)
+
+    def _settle(self) -> None:
+        """Post what has expired, and push balances that vesting or expiry changed."""
+        with self.runtime.sessions() as session:
+            rows = execute(
+                session,
+                """SELECT program_id, member_id FROM accounts WHERE next_settle_at <= :now
+                   ORDER BY next_settle_at LIMIT :limit""",
+                {"now": self.runtime.clock(), "limit": SETTLE_BATCH},
+            )
+        by_program: dict[int, list[int]] = defaultdict(list)
+        for row in rows:
+            by_program[row.program_id].append(row.member_id)
+        for program_id, members in by_program.items():
+            with self.runtime.sessions.begin() as session:
+                self._settle_program(session, program_id, members)
+
+    def _settle_program(self, session: Session, program_id: int, members: list[int]) -> None:
+        try:
+            commands.settle(
+                session, program_id, members, chain_key=self.runtime.chain_key, now=self.runtime.clock()
+            )
+        except RootChanged:
+            session.rollback()
+            return
+        its = channels.of_program(session, program_id)
+        deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
+
+
+def run(settings: Settings) -> None:
+    """Sweep until SIGTERM or SIGINT."""
+    runtime = Runtime.start(settings, "sweep")
+    sweeper = Sweeper(runtime, Doorbell(settings.redis_url))
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    while not stop.is_set():
+        try:
+            sweeper.once()
+        except SQLAlchemyError as error:
+            log.warning("the database is away; sweeping goes on", error=type(error).__name__)
+        stop.wait(settings.sweep_seconds)
+
+
+def after_restore(session: Session) -> None:
+    """Make a restored hub safe: what was being read in is due again; what was on its way out waits
+    for a person, since nobody knows what the channels have seen after the backup was made."""
+    execute(session, "DELETE FROM leases")
+    execute(
+        session,
+        """UPDATE deliveries SET state = 'due', lease_until = NULL, lease_token = NULL, due_at = clock_timestamp()
+           WHERE direction = 'inbound' AND state = 'working'""",
+    )
+    execute(
+        session,
+        """UPDATE deliveries SET state = 'parked', lease_until = NULL, lease_token = NULL, fault = 'hub',
+               code = 'restored', detail = 'The hub was restored from a backup while this was on its way out; '
+               'replay it if the channel has not got it.'
+           WHERE direction = 'outbound' AND state IN ('due', 'working')""",
+    )

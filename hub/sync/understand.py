@@ -1,0 +1,130 @@
+"""One inbound delivery, understood: its happenings sorted into what the core does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from hub.canonical import (
+    Code,
+    Customer,
+    CustomerMerged,
+    Deleted,
+    Happening,
+    Ignored,
+    Product,
+    Refund,
+    Sale,
+    Thin,
+)
+from hub.connector import Connector, Inbound
+from hub.errors import Fault
+from hub.outbox.deliveries import Claimed
+from hub.transactions.merge import Contribution, ContributionKind
+from hub.transactions.post import CLOCK_SKEW, Arrival, Key
+
+
+@dataclass(slots=True)
+class Understood:
+    """What one delivery says, ready for a batch."""
+
+    delivery: Claimed
+    fault: Fault | None = None
+    number: str = ""
+    arrivals: list[Arrival] = field(default_factory=list)
+    customers: list[Customer] = field(default_factory=list)
+    merged: list[CustomerMerged] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    gone: list[Deleted] = field(default_factory=list)
+    """Deleted customers and shops."""
+    thin: list[Thin] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The sales it is about."""
+        return [a.key for a in self.arrivals]
+
+
+def inbound_of(delivery: Claimed) -> Inbound:
+    """The message as the connector gets it: the first time and on every replay the same."""
+    return Inbound(delivery.topic, delivery.headers, delivery.body, delivery.received_at)
+
+
+def understand(connector: Connector, delivery: Claimed) -> Understood:
+    """Normalise. A fault of the message is an answer; other exceptions are the hub's (the caller's)."""
+    understood = Understood(delivery)
+    inbound = inbound_of(delivery)
+    try:
+        happenings = connector.normalise(inbound)
+        understood.number = connector.describe(inbound)[:100]
+    except Fault as fault:
+        understood.fault = fault
+        return understood
+    _sort(understood, happenings, type(connector).normaliser_version)
+    return understood
+
+
+def _sort(understood: Understood, happenings: Sequence[Happening], version: int) -> None:
+    for happening in happenings:
+        match happening:
+            case Sale():
+                _add_sale(understood, happening, version)
+            case Refund():
+                _add(understood, happening.sale_external_id, _refund(understood, happening), version)
+            case Deleted(what="sale") | Deleted(what="refund"):
+                _add_deletion(understood, happening, version)
+            case Deleted():
+                understood.gone.append(happening)
+            case Customer():
+                understood.customers.append(happening)
+            case CustomerMerged():
+                understood.merged.append(happening)
+            case Code():
+                understood.codes.append(happening)
+            case Product():
+                understood.products.append(happening)
+            case Thin():
+                understood.thin.append(happening)
+            case Ignored():
+                understood.ignored.append(happening)
+
+
+def _hash(understood: Understood) -> str:
+    return understood.delivery.body_hash.hex()
+
+
+def _add(understood: Understood, external_id: str, contribution: Contribution, version: int) -> None:
+    key = (understood.delivery.channel_id, external_id)
+    understood.arrivals.append(Arrival(key, understood.delivery.id, contribution, version))
+
+
+def _add_sale(understood: Understood, sale: Sale, version: int) -> None:
+    """A clock that runs ahead cannot place a sale in our future (rules.md A9)."""
+    latest = understood.delivery.received_at + CLOCK_SKEW
+    if sale.placed_at > latest:
+        sale = replace(sale, placed_at=latest)
+    if not understood.number:
+        understood.number = sale.number[:100]
+    body = Contribution("snapshot", "", sale.version, sale.as_of, _hash(understood), sale)
+    _add(understood, sale.external_id, body, version)
+
+
+def _refund(understood: Understood, refund: Refund) -> Contribution:
+    return Contribution(
+        "refund", refund.external_id, refund.version, refund.as_of, _hash(understood), refund
+    )
+
+
+def _add_deletion(understood: Understood, deleted: Deleted, version: int) -> None:
+    as_of = deleted.as_of or understood.delivery.received_at
+    sale_id, ref = deleted.external_id, ""
+    if deleted.what == "refund":
+        sale_id, _, ref = deleted.external_id.partition("/")
+        body = Contribution("refund_tombstone", ref, 0, as_of, _hash(understood))
+    else:
+        kind: ContributionKind = "tombstone" if deleted.final else "gone"
+        # the bytes of a 404 are the same each time: the moment makes it another contribution
+        body = Contribution(kind, "", 0, as_of, f"{_hash(understood)}@{as_of.isoformat()}")
+    _add(understood, sale_id, body, version)

@@ -1,0 +1,134 @@
+"""From the folded state of a sale to what it should have earned: still pure, no session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
+from hub.program.rules import (
+    Basket,
+    BasketLine,
+    Judgement,
+    Rules,
+    Standing,
+    availability,
+    evaluate,
+    in_force,
+    needs,
+)
+from hub.transactions.merge import Fold, remaining_by_line, shipping_left
+
+LineFacts = Mapping[str, Mapping[str, Any]]
+"""Line key -> what was first learnt of it (`categories`): later look-ups fill gaps only (A10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a judgement depends on besides the sale."""
+
+    versions: Sequence[Rules]
+    starts_at: datetime
+    origins: Collection[str]
+    """Connector kinds connected to this program: a copy of a sale made in one of them is ignored."""
+    kind: str
+    """The kind of the channel the sale came through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one sale is worth, or what it waits for."""
+
+    judgement: Judgement
+    rules: Rules
+    earned_at: datetime
+    available_at: datetime
+    expires_at: datetime | None
+    lacks: tuple[str, ...] = ()
+    """Product ids whose categories the rules need and nobody has told: not judged yet."""
+    ignored: str | None = None
+    """The reason why the hub does not look at this sale at all."""
+
+
+def judge(sale: Sale, fold: Fold, facts: LineFacts, situation: Situation) -> Verdict:
+    """Judge a sale by the version in force when it was placed (rules.md B1)."""
+    placed_at = fold.placed_at or sale.placed_at
+    rules = in_force(situation.versions, placed_at)
+    earned_at = placed_at
+    if rules.earn_date == "paid":
+        earned_at = sale.paid_at or placed_at
+    available_at, expires_at = availability(rules, earned_at)
+    ignored = why_ignored(sale) or _ignored_here(sale, situation, placed_at)
+    standing = _standing(sale, void=fold.void)
+    lacks = _lacking(sale, facts) if standing == "paid" and not ignored and needs(rules) else ()
+    if ignored:
+        judgement = Judgement(0, ({"code": ignored, "points": "0"},), ignored)
+    else:
+        judgement = evaluate(rules, basket(sale, standing, facts))
+    return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored)
+
+
+def why_ignored(sale: Sale) -> str | None:
+    """The reason for which any program ignores a sale; None when it is a sale to look at."""
+    if sale.state is SaleState.DRAFT:
+        return "draft"
+    if sale.test:
+        return "test_order"
+    return None
+
+
+def basket(sale: Sale, standing: Standing, facts: LineFacts) -> Basket:
+    """What is left of a sale, as the rules look at it."""
+    left = remaining_by_line(sale)
+    lines = []
+    for line in sale.lines:
+        amount = left.get(line.key, line.net) if line.kind in GOODS_KINDS else line.net
+        tax = line.tax * amount // line.net if line.net else 0
+        lines.append(BasketLine(line.kind.value, amount, tax, line.sku, _categories(line, facts)))
+    shipping = shipping_left(sale)
+    shipping_tax = sale.shipping_tax * shipping // sale.shipping if sale.shipping else 0
+    return Basket(standing, sale.currency, tuple(lines), shipping, shipping_tax)
+
+
+def _standing(sale: Sale, *, void: bool) -> Standing:
+    if void:
+        return "deleted"
+    if sale.test:
+        return "test"
+    if sale.state is SaleState.REFUNDED:
+        return "refunded"
+    if sale.state is SaleState.CANCELLED:
+        return "cancelled"
+    if sale.state is SaleState.DRAFT:
+        return "draft"
+    return "paid" if sale.state in PAID_STATES else "unpaid"
+
+
+def _ignored_here(sale: Sale, situation: Situation, placed_at: datetime) -> str | None:
+    if (
+        sale.origin is not None
+        and sale.origin.kind != situation.kind
+        and sale.origin.kind in situation.origins
+    ):
+        return "copy_of_another_channel"
+    if placed_at < situation.starts_at:
+        return "before_program_start"
+    return None
+
+
+def _lacking(sale: Sale, facts: LineFacts) -> tuple[str, ...]:
+    missing = [
+        line.product_id
+        for line in sale.lines
+        if line.kind in GOODS_KINDS and line.product_id and _categories(line, facts) is None
+    ]
+    return tuple(sorted(set(missing)))
+
+
+def _categories(line: Line, facts: LineFacts) -> tuple[str, ...] | None:
+    known = facts.get(line.key, {}).get("categories")
+    if known is not None:
+        return tuple(known)
+    return line.categories

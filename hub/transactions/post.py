@@ -1,0 +1,459 @@
+"""A batch of contributions becomes transactions and points: load, fold, judge, write, post.
+
+One call handles one program inside the caller's database transaction. The order of locks is
+rules.md C4: identities (made here when new), transactions by id, accounts by id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import arrays, run, unnest
+from hub.canonical import CustomerRef, Refund, Sale, Traits
+from hub.ids import new_id
+from hub.ledger.book import Target, post_targets
+from hub.members.resolve import Collision, Directory, Mention, look_up, resolve
+from hub.outbox.channels import Channel
+from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
+from hub.transactions.judge import Situation, Verdict, judge
+from hub.transactions.merge import Amounts, Contribution, Fold, amounts, fold
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead of ours a channel's clock may be before its `placed_at` is clamped (A9)."""
+
+Key = tuple[int, str]
+"""(channel id, external id) of a sale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One contribution with where it came from."""
+
+    key: Key
+    delivery_id: int
+    contribution: Contribution
+    normaliser_version: int
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One sale of the batch, from its row to what is written of it."""
+
+    key: Key
+    id: int = 0
+    public_id: str = ""
+    is_new: bool = True
+    placed_at: datetime | None = None
+    line_facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    before: tuple[Any, ...] = ()
+    """(codes, state) before this batch: which vouchers may be affected."""
+    contributions: dict[tuple[str, str, str], tuple[Contribution, int, int | None]] = field(
+        default_factory=dict
+    )
+    """(kind, ref, raw hash) -> (contribution, normaliser version, delivery id if new here)."""
+    fold: Fold | None = None
+    amounts: Amounts | None = None
+    verdict: Verdict | None = None
+    member_id: int | None = None
+    change: int = 0
+    """Points posted by this batch."""
+
+    @property
+    def sale(self) -> Sale | None:
+        """The winning snapshot."""
+        return self.fold.sale if self.fold else None
+
+    @property
+    def state(self) -> str:
+        """The word stored for it."""
+        if self.sale is None:
+            return "unknown"
+        if self.fold is not None and self.fold.void:
+            return "deleted"
+        return self.sale.state.value
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What has to come before it can be judged."""
+        if self.sale is None:
+            return "sale"
+        if self.verdict is not None and self.verdict.lacks:
+            return "lookup"
+        return None
+
+    @property
+    def points(self) -> int:
+        """What it should have earned."""
+        return self.verdict.judgement.points if self.verdict else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the batch's program is like."""
+
+    program_id: int
+    channels: Mapping[int, Channel]
+    traits: Mapping[int, Traits]
+    situations: Mapping[int, Situation]
+    """Channel id -> situation."""
+    chain_key: bytes
+    actor: str
+    now: datetime | None = None
+
+
+def post_arrivals(
+    session: Session,
+    ground: Ground,
+    arrivals: Sequence[Arrival],
+    *,
+    mentions: Sequence[Mention] = (),
+    also: Iterable[Key] = (),
+    before_posting: Callable[[Mapping[Key, Transaction]], None] = lambda _: None,
+) -> tuple[dict[Key, Transaction], Directory]:
+    """Merge contributions into their sales and post what follows.
+
+    `mentions`: people named outside of sales (customer messages). `also`: sales to judge again
+    without a new contribution (a look-up answered). `before_posting`: takes the locks that stand
+    between transactions and accounts. Raises `Collision`, `RootChanged`: do it again.
+    """
+    named = [*mentions, *_mentions(ground, arrivals)]
+    directory = resolve(session, ground.program_id, named)
+    keys = {a.key for a in arrivals} | set(also)
+    transactions = _lock(session, sorted(keys))
+    _load_contributions(session, [t for t in transactions.values() if not t.is_new])
+    for arrival in arrivals:
+        _add(transactions[arrival.key], arrival)
+    for transaction in transactions.values():
+        _fold(ground, transaction)
+    _attribute(session, ground, transactions.values(), directory)
+    _fill_lines(session, transactions.values())
+    for transaction in transactions.values():
+        _judge(ground, transaction)
+    _write(session, ground, list(transactions.values()))
+    _write_contributions(session, list(transactions.values()))
+    before_posting(transactions)
+    _post(session, ground, list(transactions.values()))
+    return transactions, directory
+
+
+def mention_of(ground: Ground, channel_id: int, ref: CustomerRef) -> Mention:
+    """A person as a message of that channel names them."""
+    channel = ground.channels[channel_id]
+    newest = ground.situations[channel_id].versions[-1]
+    return Mention.of(ref, channel_id=channel_id, region=channel.region, enrol=newest.enrol)
+
+
+def _mentions(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
+    found = []
+    for arrival in arrivals:
+        body = arrival.contribution.body
+        if isinstance(body, Sale) and body.customer is not None:
+            found.append(mention_of(ground, arrival.key[0], body.customer))
+    return found
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
+    columns = {"channel_id": "bigint", "external_id": "text"}
+    found = {key: Transaction(key) for key in keys}
+    if not keys:
+        return found
+    rows = run(
+        session,
+        f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state
+            FROM transactions t JOIN {unnest(columns)}
+              ON t.channel_id = r.channel_id AND t.external_id = r.external_id
+            ORDER BY t.id FOR UPDATE OF t""",
+        arrays(columns, [{"channel_id": c, "external_id": e} for c, e in keys]),
+    )
+    for row in rows:
+        transaction = found[row.channel_id, row.external_id]
+        transaction.id, transaction.public_id, transaction.is_new = row.id, row.public_id, False
+        transaction.placed_at, transaction.line_facts = row.placed_at, dict(row.line_facts)
+        transaction.before = (tuple(row.codes), row.state)
+    return found
+
+
+def _load_contributions(session: Session, transactions: Sequence[Transaction]) -> None:
+    if not transactions:
+        return
+    by_id = {t.id: t for t in transactions}
+    for row in run(
+        session,
+        """SELECT transaction_id, kind, ref, version, as_of, raw_hash, normaliser_version, body
+           FROM contributions WHERE transaction_id = ANY(:ids)""",
+        {"ids": list(by_id)},
+    ):
+        contribution = Contribution(
+            row.kind, row.ref, row.version, row.as_of, row.raw_hash, _body(row.kind, row.body)
+        )
+        stored = (contribution, row.normaliser_version, None)
+        by_id[row.transaction_id].contributions[row.kind, row.ref, row.raw_hash] = stored
+
+
+def _body(kind: str, data: Mapping[str, Any] | None) -> Sale | Refund | None:
+    if data is None:
+        return None
+    return sale_from_json(data) if kind == "snapshot" else refund_from_json(data)
+
+
+def _add(transaction: Transaction, arrival: Arrival) -> None:
+    """Add a contribution; of the same bytes the newer code's reading counts (A2)."""
+    c = arrival.contribution
+    known = transaction.contributions.get((c.kind, c.ref, c.raw_hash))
+    if known is None or known[1] < arrival.normaliser_version:
+        stored = (c, arrival.normaliser_version, arrival.delivery_id)
+        transaction.contributions[c.kind, c.ref, c.raw_hash] = stored
+
+
+# --- deciding ------------------------------------------------------------------------------------
+
+
+def _fold(ground: Ground, transaction: Transaction) -> None:
+    known = [c for c, _, _ in transaction.contributions.values()]
+    transaction.fold = fold(known, ground.traits[transaction.key[0]])
+    if transaction.sale is not None:
+        transaction.amounts = amounts(transaction.sale, void=transaction.fold.void)
+    first = transaction.fold.placed_at
+    if first is not None and (transaction.placed_at is None or first < transaction.placed_at):
+        transaction.placed_at = first
+
+
+def _attribute(
+    session: Session, ground: Ground, transactions: Iterable[Transaction], directory: Directory
+) -> None:
+    """Find the member each sale is attributed to; an older message may have named them."""
+    asked: list[tuple[Transaction, Mention]] = []
+    for transaction in transactions:
+        if transaction.sale is None or transaction.sale.customer is None:
+            continue
+        mention = mention_of(ground, transaction.key[0], transaction.sale.customer)
+        transaction.member_id = directory.find(mention)
+        if transaction.member_id is None and mention.keys:
+            asked.append((transaction, mention))
+    if asked:
+        older = look_up(session, ground.program_id, [m for _, m in asked])
+        for transaction, mention in asked:
+            transaction.member_id = older.find(mention)
+
+
+def _fill_lines(session: Session, transactions: Iterable[Transaction]) -> None:
+    """What is known of products fills lines that say nothing; the first knowledge stays (A10)."""
+    wanted: dict[tuple[int, str], list[tuple[Transaction, str]]] = {}
+    for transaction in transactions:
+        for line in transaction.sale.lines if transaction.sale else ():
+            if line.categories is not None:
+                transaction.line_facts.setdefault(line.key, {"categories": list(line.categories)})
+            elif line.product_id and line.key not in transaction.line_facts:
+                at = (transaction.key[0], line.product_id)
+                wanted.setdefault(at, []).append((transaction, line.key))
+    if not wanted:
+        return
+    columns = {"channel_id": "bigint", "external_id": "text"}
+    rows = run(
+        session,
+        f"""SELECT p.channel_id, p.external_id, p.categories FROM products p JOIN {unnest(columns)}
+              ON p.channel_id = r.channel_id AND p.external_id = r.external_id""",
+        arrays(columns, [{"channel_id": c, "external_id": e} for c, e in sorted(wanted)]),
+    )
+    for row in rows:
+        for transaction, line_key in wanted[row.channel_id, row.external_id]:
+            transaction.line_facts.setdefault(line_key, {"categories": list(row.categories)})
+
+
+def _judge(ground: Ground, transaction: Transaction) -> None:
+    if transaction.sale is None or transaction.fold is None:
+        return
+    situation = ground.situations[transaction.key[0]]
+    transaction.verdict = judge(transaction.sale, transaction.fold, transaction.line_facts, situation)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+_ROW = {
+    "id": "bigint",
+    "public_id": "text",
+    "channel_id": "bigint",
+    "external_id": "text",
+    "number": "text",
+    "state": "text",
+    "test": "boolean",
+    "currency": "text",
+    "placed_at": "timestamptz",
+    "member_id": "bigint",
+    "goods_net": "bigint",
+    "goods_tax": "bigint",
+    "shipping": "bigint",
+    "refunded": "bigint",
+    "eligible": "bigint",
+    "points": "bigint",
+    "why": "text",
+    "explanation": "jsonb",
+    "codes": "jsonb",
+    "waiting_for": "text",
+    "ambiguous": "boolean",
+    "line_facts": "jsonb",
+    "program_version": "integer",
+}
+_NOT_UPDATED = {"id", "public_id", "channel_id", "external_id"}
+_CODES = "ARRAY(SELECT jsonb_array_elements_text(r.codes))"
+
+
+def _write(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:
+    new = sorted((t for t in transactions if t.is_new), key=lambda t: t.key)
+    old = [t for t in transactions if not t.is_new]
+    if new:
+        _insert(session, ground, new)
+    if old:
+        sets = ", ".join(
+            f"{c} = {_CODES if c == 'codes' else f'r.{c}'}" for c in _ROW if c not in _NOT_UPDATED
+        )
+        run(
+            session,
+            f"UPDATE transactions t SET {sets}, updated_at = clock_timestamp() FROM {unnest(_ROW)} WHERE t.id = r.id",
+            arrays(_ROW, [_row(t) for t in old]),
+        )
+
+
+def _insert(session: Session, ground: Ground, new: Sequence[Transaction]) -> None:
+    ids = run(
+        session,
+        "SELECT nextval(pg_get_serial_sequence('transactions', 'id')) AS id FROM generate_series(1, :n)",
+        {"n": len(new)},
+    )
+    for transaction, row in zip(new, ids, strict=True):
+        transaction.id, transaction.public_id = row.id, new_id("txn")
+    columns = ", ".join(_ROW)
+    values = ", ".join(_CODES if c == "codes" else f"r.{c}" for c in _ROW)
+    inserted = run(
+        session,
+        f"""INSERT INTO transactions (program_id, {columns}) OVERRIDING SYSTEM VALUE
+            SELECT :program, {values} FROM {unnest(_ROW)} ORDER BY r.channel_id, r.external_id
+            ON CONFLICT (channel_id, external_id) DO NOTHING RETURNING id""",
+        {**arrays(_ROW, [_row(t) for t in new]), "program": ground.program_id},
+    )
+    if len(inserted) != len(new):
+        raise Collision
+
+
+def _row(transaction: Transaction) -> dict[str, Any]:
+    sale, sums, verdict = transaction.sale, transaction.amounts, transaction.verdict
+    return {
+        "id": transaction.id,
+        "public_id": transaction.public_id,
+        "channel_id": transaction.key[0],
+        "external_id": transaction.key[1],
+        "number": sale.number if sale else "",
+        "state": transaction.state,
+        "test": sale.test if sale else False,
+        "currency": sale.currency if sale else None,
+        "placed_at": transaction.placed_at,
+        "member_id": transaction.member_id,
+        "goods_net": sums.goods_net if sums else 0,
+        "goods_tax": sums.goods_tax if sums else 0,
+        "shipping": sums.shipping if sums else 0,
+        "refunded": sums.refunded if sums else 0,
+        "eligible": sums.eligible if sums else 0,
+        "points": transaction.points,
+        "why": verdict.judgement.why if verdict else None,
+        "explanation": json.dumps(verdict.judgement.steps if verdict else []),
+        "codes": json.dumps(sale.codes if sale else []),
+        "waiting_for": transaction.waiting_for,
+        "ambiguous": transaction.fold.ambiguous if transaction.fold else False,
+        "line_facts": json.dumps(transaction.line_facts),
+        "program_version": verdict.rules.number if verdict else None,
+    }
+
+
+_CONTRIBUTION = {
+    "transaction_id": "bigint",
+    "delivery_id": "bigint",
+    "kind": "text",
+    "ref": "text",
+    "version": "bigint",
+    "as_of": "timestamptz",
+    "raw_hash": "text",
+    "normaliser_version": "integer",
+    "body": "jsonb",
+}
+
+
+def _write_contributions(session: Session, transactions: Sequence[Transaction]) -> None:
+    rows = [
+        {
+            "transaction_id": t.id,
+            "delivery_id": delivery_id,
+            "kind": c.kind,
+            "ref": c.ref,
+            "version": c.version,
+            "as_of": c.as_of,
+            "raw_hash": c.raw_hash,
+            "normaliser_version": version,
+            "body": _body_json(c.body),
+        }
+        for t in transactions
+        for c, version, delivery_id in t.contributions.values()
+        if delivery_id is not None
+    ]
+    if rows:
+        columns = ", ".join(_CONTRIBUTION)
+        run(
+            session,
+            f"""INSERT INTO contributions ({columns})
+                SELECT {", ".join(f"r.{c}" for c in _CONTRIBUTION)} FROM {unnest(_CONTRIBUTION)}
+                ON CONFLICT (transaction_id, kind, ref, raw_hash) DO UPDATE SET
+                    version = excluded.version, as_of = excluded.as_of, body = excluded.body,
+                    normaliser_version = excluded.normaliser_version
+                WHERE contributions.normaliser_version <= excluded.normaliser_version""",
+            arrays(_CONTRIBUTION, rows),
+        )
+
+
+def _body_json(body: Sale | Refund | None) -> str | None:
+    if body is None:
+        return None
+    return json.dumps(sale_to_json(body) if isinstance(body, Sale) else refund_to_json(body))
+
+
+def _post(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:
+    """Post those that can be judged; a sale that waits for a look-up keeps what it has."""
+    ready = [t for t in transactions if t.verdict is not None and t.waiting_for is None]
+    targets = [_target(t) for t in ready]
+    if not targets:
+        return
+    changes = post_targets(
+        session,
+        ground.program_id,
+        targets,
+        chain_key=ground.chain_key,
+        actor=ground.actor,
+        now=ground.now,
+    )
+    for transaction in ready:
+        transaction.change = changes[transaction.id]
+
+
+def _target(transaction: Transaction) -> Target:
+    verdict, state = transaction.verdict, transaction.fold
+    assert verdict is not None
+    assert state is not None
+    return Target(
+        transaction_id=transaction.id,
+        member_id=transaction.member_id,
+        points=verdict.judgement.points,
+        placed_at=verdict.earned_at,
+        available_at=verdict.available_at,
+        expires_at=verdict.expires_at,
+        context=f"program version {verdict.rules.number}",
+        winners=state.winners,
+        explanation=verdict.judgement.steps,
+        negative=verdict.rules.negative,
+    )
