@@ -120,7 +120,9 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
 
 def libpq_url(url: str) -> str:
     """The URL as PostgreSQL's own tools (pg_dump, psql, pgbench) take it."""
-    return database_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    shown = database_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    address, mark, query = shown.partition("?")
+    return address + mark + query.replace("+", "%20")  # libpq reads + as a plus
 
 
 def _milliseconds(seconds: float) -> str:

@@ -56,6 +56,13 @@ def test_every_spelling_of_a_postgresql_url_works(scheme: str) -> None:
     assert libpq_url(url) == "postgresql://ann:secret@db.example:5433/hub"
 
 
+def test_a_blank_in_a_socket_path_is_kept_for_libpq() -> None:
+    assert (
+        libpq_url("postgresql://hub@/hub?host=/my%20data/run")
+        == "postgresql://hub@/hub?host=/my%20data/run"
+    )
+
+
 @pytest.mark.parametrize("url", ["mysql://ann:secret@h/d", "sqlite:///x", "nonsense secret", ""])
 def test_another_kind_of_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(BadDatabaseUrl) as refusal:

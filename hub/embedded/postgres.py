@@ -186,7 +186,9 @@ def _configuration(place: Place) -> Path:
 def _adopt(place: Place, binaries: Path) -> bool:
     """Whether a server already runs here and answers; one that runs and does not is ended."""
     if running_pid(place) is None:
-        (place.cluster / "postmaster.pid").unlink(missing_ok=True)
+        socket = place.run / f".s.PGSQL.{PORT}"
+        for stale in (place.cluster / "postmaster.pid", socket, Path(f"{socket}.lock")):
+            stale.unlink(missing_ok=True)
         return False
     if _answers_within(place, seconds=4):
         return True

@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from hub.embedded.place import EmbeddedError, Place, command_line, reachable, tail, wheel_tree
 from hub.embedded.postgres import Started
@@ -98,7 +100,10 @@ def _answers(place: Place) -> bool:
     if not socket_of(place).exists():
         return False
     try:
-        with redis.Redis(unix_socket_path=str(socket_of(place)), socket_timeout=1) as client:
+        # the client would by itself try again and again, for many seconds
+        once = Retry(NoBackoff(), 0)
+        path = str(socket_of(place))
+        with redis.Redis(unix_socket_path=path, socket_timeout=1, retry=once) as client:
             return bool(client.ping())
     except redis.RedisError:
         return False
