@@ -1,0 +1,80 @@
+"""Adding a channel to a program, and changing it: one way for CLI, API and dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from hub.audit import record
+from hub.bulk import run
+from hub.errors import Misconfigured
+from hub.ids import new_id, new_token
+from hub.outbox import channels
+from hub.outbox.channels import Channel, Handle
+from hub.runtime import Runtime
+
+
+def add_channel(
+    session: Session,
+    runtime: Runtime,
+    *,
+    program_id: int,
+    kind: str,
+    name: str,
+    settings: Mapping[str, Any],
+    actor: str,
+    shares_shop: bool = False,
+) -> Channel:
+    """Validate and store a channel. Raises `Misconfigured` naming the field, and when the program
+    has a channel of that name or the shop is connected already (rules.md F1)."""
+    connector = runtime.connector_class(kind)
+    unknown = sorted(set(settings) - set(connector.settings_schema().fields))
+    if unknown:
+        known = ", ".join(sorted(connector.settings_schema().fields))
+        raise Misconfigured("bad_settings", f"settings.{unknown[0]}: no such setting; there are {known}")
+    channels.load_settings(connector, settings)
+    open_settings, secret = channels.split_secrets(connector, settings)
+    row = {
+        "public_id": new_id("chn"),
+        "program": program_id,
+        "kind": kind,
+        "name": name.strip(),
+        "token": new_token(),
+        "settings": json.dumps(open_settings),
+        "secrets": runtime.secrets.encrypt(secret),
+        "shares": shares_shop,
+    }
+    if not row["name"]:
+        raise Misconfigured("bad_settings", "name: a channel needs a name")
+    try:
+        with session.begin_nested():
+            channel_id = run(
+                session,
+                """INSERT INTO channels (public_id, program_id, kind, name, token, settings, secrets, shares_shop)
+                   VALUES (:public_id, :program, :kind, :name, :token, CAST(:settings AS jsonb), :secrets, :shares)
+                   RETURNING id""",
+                row,
+            )[0].id
+            channel = channels.by_ids(session, [channel_id])[channel_id]
+            identity = connector(Handle(runtime, channel)).shop_identity()
+            run(
+                session,
+                "UPDATE channels SET shop_identity = :identity WHERE id = :id",
+                {"identity": identity, "id": channel_id},
+            )
+    except IntegrityError as error:
+        raise _taken(error, name) from None
+    record(session, program_id, actor, "channel.added", channel.public_id, {"kind": kind})
+    return channel
+
+
+def _taken(error: IntegrityError, name: str) -> Misconfigured:
+    if "channels_one_active_shop" in str(error.orig):
+        return Misconfigured(
+            "shop_taken", "this shop is connected already; disconnect that channel first"
+        )
+    return Misconfigured("name_taken", f"there is a channel named {name!r:.60} already")

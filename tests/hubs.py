@@ -1,0 +1,139 @@
+"""A hub in a box for tests: one program, real HTTP in front, work done when the test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import text
+from werkzeug.serving import make_server
+
+from connectors.sandbox_kit import Running, Sandbox
+from hub.app import create_app
+from hub.connect import add_channel
+from hub.ledger.verify import verify
+from hub.outbox.channels import Channel
+from hub.program import store
+from hub.program.store import Program
+from hub.runtime import Runtime
+from hub.settings import Settings
+from hub.sync import process, push
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Hub:
+    """A running hub with one program."""
+
+    runtime: Runtime
+    program: Program
+    url: str
+
+    def connect(self, sandbox: Sandbox, address: str, name: str = "") -> Channel:
+        """Connect a running sandbox as a channel, both ways."""
+        settings = sandbox.settings()
+        channel = self.add_channel(sandbox.kind, settings, name or sandbox.kind)
+        requests.post(
+            f"{address}/_sandbox/connect", json={"webhook_url": self.webhook(channel)}, timeout=10
+        )
+        return channel
+
+    def add_channel(self, kind: str, settings: Mapping[str, Any], name: str) -> Channel:
+        with self.runtime.sessions.begin() as session:
+            return add_channel(
+                session,
+                self.runtime,
+                program_id=self.program.id,
+                kind=kind,
+                name=name,
+                settings=settings,
+                actor="test",
+            )
+
+    def webhook(self, channel: Channel) -> str:
+        return f"{self.url}/webhooks/{channel.token}"
+
+    def work(self, rounds: int = 6) -> None:
+        """Process and push until nothing is due."""
+        for _ in range(rounds):
+            if process.drain(self.runtime) + push.drain(self.runtime) == 0:
+                return
+
+    def rows(self, statement: str, **parameters: Any) -> list[Any]:
+        with self.runtime.sessions() as session:
+            return list(session.execute(text(statement), parameters).all())
+
+    def balance(self, **identity: str) -> int:
+        """The balance of the member with that identity (kind=value)."""
+        ((kind, value),) = identity.items()
+        rows = self.rows(
+            """SELECT a.balance FROM identities i JOIN members m ON m.id = i.member_id
+               JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
+               WHERE i.program_id = :program AND i.kind = :kind AND i.value = :value""",
+            program=self.program.id, kind=kind, value=value,
+        )  # fmt: skip
+        return rows[0].balance if rows else 0
+
+    def states(self, direction: str = "inbound") -> list[tuple[str, str | None, str | None]]:
+        rows = self.rows(
+            "SELECT state, outcome, coalesce(code, reason) AS why FROM deliveries WHERE direction = :d ORDER BY id",
+            d=direction,
+        )
+        return [tuple(row) for row in rows]
+
+    def assert_clean(self) -> None:
+        with self.runtime.sessions() as session:
+            report = verify(session, self.runtime.chain_key)
+        assert report.clean, report.findings
+
+
+@contextmanager
+def running_hub(
+    database_url: str,
+    redis_url: str,
+    data: Path,
+    *,
+    document: Mapping[str, Any] | None = None,
+    currency: str = "VND",
+    slug: str = "corner",
+) -> Iterator[Hub]:
+    """A hub on that database, served over HTTP from a thread."""
+    settings = Settings(
+        data=data,
+        database_url=database_url,
+        redis_url=redis_url,
+        allow_private_hosts=("127.0.0.1", "localhost"),
+    )
+    runtime = Runtime.start(settings)
+    with runtime.sessions.begin() as session:
+        program = store.create(
+            session,
+            slug=slug,
+            name=slug.title(),
+            currency=currency,
+            time_zone="Asia/Ho_Chi_Minh",
+            region="VN",
+            starts_at=START,
+            document=document,
+            actor="test",
+        )
+    server = make_server("127.0.0.1", 0, create_app(settings, runtime), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Hub(runtime, program, f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
+        runtime.engine.dispose()
+
+
+__all__ = ["Hub", "Running", "running_hub"]
