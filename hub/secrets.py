@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -87,7 +88,7 @@ def write_keys(keys: Sequence[str], file: Path) -> None:
     overwritten, what they encrypted would be lost."""
     text = "# Keys of the channels' secrets. Without them the secrets in the database are lost.\n"
     text += "".join(f"{key}\n" for key in keys)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
+    unfinished = file.with_name(f"{file.name}.{token_hex(6)}.part")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as stream:
