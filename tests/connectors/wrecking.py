@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from hub.errors import BadPayload
 
 GARBAGE: tuple[Any, ...] = (
     None,
@@ -61,6 +63,18 @@ def wrecks(body: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"without {name}", json.dumps(without(whole, path)).encode()
         for new in GARBAGE:
             yield f"{name} = {new!r}", json.dumps(with_value(whole, path, new)).encode()
+
+
+def refusals(normalise: Callable[[bytes], object], body: bytes) -> dict[str, str]:
+    """Wreck -> the JSON path `BadPayload` named, for those that were refused; any other exception
+    than `BadPayload` goes through."""
+    refused = {}
+    for wreck, wrecked in wrecks(body):
+        try:
+            normalise(wrecked)
+        except BadPayload as fault:
+            refused[wreck] = fault.path
+    return refused
 
 
 def _parent(value: Any, path: tuple[str | int, ...]) -> Any:

@@ -48,8 +48,12 @@ def test_the_base_string_is_that_of_rfc_5849() -> None:
 
 
 def test_a_default_port_is_no_part_of_the_base_string() -> None:
-    base = signature_base("DELETE", "http://shop.example.com:80/x/wp-json/wc/v3/coupons/7", {"force": "true"})
-    assert base == "DELETE&http%3A%2F%2Fshop.example.com%2Fx%2Fwp-json%2Fwc%2Fv3%2Fcoupons%2F7&force%3Dtrue"
+    base = signature_base(
+        "DELETE", "http://shop.example.com:80/x/wp-json/wc/v3/coupons/7", {"force": "true"}
+    )
+    assert (
+        base == "DELETE&http%3A%2F%2Fshop.example.com%2Fx%2Fwp-json%2Fwc%2Fv3%2Fcoupons%2F7&force%3Dtrue"
+    )
 
 
 def test_the_signature_is_that_of_another_implementation() -> None:

@@ -147,7 +147,9 @@ def test_the_parts_of_a_key_cannot_be_shifted(woo: WooCommerceConnector) -> None
 
 def test_the_same_answer_at_another_time_is_news(woo: WooCommerceConnector) -> None:
     monday = message("fetch.sale", b"{}", {"Date": "Mon, 23 Nov 2026 01:00:00 GMT", "X-Hub-Lookup": "1"})
-    tuesday = message("fetch.sale", b"{}", {"Date": "Tue, 24 Nov 2026 01:00:00 GMT", "X-Hub-Lookup": "1"})
+    tuesday = message(
+        "fetch.sale", b"{}", {"Date": "Tue, 24 Nov 2026 01:00:00 GMT", "X-Hub-Lookup": "1"}
+    )
     other = message("fetch.sale", b"{}", {"Date": "Mon, 23 Nov 2026 01:00:00 GMT", "X-Hub-Lookup": "2"})
     assert len({woo.delivery_key(m) for m in (monday, tuesday, other)}) == 3
 
