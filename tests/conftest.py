@@ -47,10 +47,17 @@ def servers(pytestconfig: pytest.Config) -> Servers:
     return pytestconfig.stash[_RUN].servers()
 
 
+@pytest.fixture(scope="session")
+def _own_database(servers: Servers, worker_id: str) -> Iterator[test_servers.Database]:
+    database = test_servers.Database(servers, worker_id)
+    yield database
+    database.drop()
+
+
 @pytest.fixture
-def database(servers: Servers, worker_id: str) -> Iterator[str]:
+def database(_own_database: test_servers.Database) -> Iterator[str]:
     """The owner's URL of a migrated, empty database for this test alone."""
-    with test_servers.copied_database(servers, worker_id) as url:
+    with _own_database.lent() as url:
         yield url
 
 
