@@ -13,6 +13,8 @@ from typing import Any, Literal
 Counter = Literal["issued", "held", "redeemed", "expired", "forgiven", "adjusted", "member"]
 """The other side of an entry. It has no row and no lock: its total is derived."""
 
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -41,8 +43,7 @@ class Draft:
 def input_hash(*parts: object) -> str:
     """Hash of what a command or posting was decided on: same reference with another input is an
     error, never a silent hit."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_COMPACT.encode(parts).encode()).hexdigest()
 
 
 def canonical(
@@ -83,7 +84,7 @@ def canonical(
 
 def explanation_text(explanation: Sequence[Mapping[str, Any]]) -> str:
     """Compact JSON with sorted keys."""
-    return json.dumps(list(explanation), sort_keys=True, separators=(",", ":"))
+    return _COMPACT.encode(list(explanation))
 
 
 def chain(key: bytes, previous: str, hashed: str) -> str:

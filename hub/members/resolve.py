@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -117,18 +117,28 @@ def resolve(session: Session, program_id: int, mentions: Sequence[Mention]) -> D
     batch made one of them at the same time.
     """
     directory = look_up(session, program_id, mentions)
+    ids = _reserve_ids(session, sum(directory.find(m) is None and m.may_enrol() for m in mentions))
     for mention in mentions:
-        _place(session, directory, mention)
+        _place(directory, mention, ids)
     _insert(session, program_id, directory)
     return directory
 
 
-def _place(session: Session, directory: Directory, mention: Mention) -> None:
+def _reserve_ids(session: Session, count: int) -> Iterator[int]:
+    rows = run(
+        session,
+        "SELECT nextval(pg_get_serial_sequence('members', 'id')) AS id FROM generate_series(1, :n)",
+        {"n": count},
+    )
+    return iter([row.id for row in rows])
+
+
+def _place(directory: Directory, mention: Mention, ids: Iterator[int]) -> None:
     member = directory.find(mention)
     if member is None:
         if not mention.may_enrol():
             return
-        member = run(session, "SELECT nextval(pg_get_serial_sequence('members', 'id')) AS id")[0].id
+        member = next(ids)
         directory.new_members[member] = mention
     for key in mention.keys:
         if key not in directory.members:

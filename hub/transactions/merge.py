@@ -147,7 +147,7 @@ def amounts(sale: Sale, *, void: bool = False) -> Amounts:
     """The sums of a folded sale."""
     goods = goods_lines(sale)
     net, tax = sum(line.net for line in goods), sum(line.tax for line in goods)
-    gone = round_half_up(min(Fraction(max(net, 0)), goods_gone(sale)))
+    gone = 0 if is_untouched(sale) else round_half_up(min(Fraction(max(net, 0)), goods_gone(sale)))
     earns = not void and not sale.test and sale.state in PAID_STATES - {SaleState.REFUNDED}
     return Amounts(
         goods_net=net,
@@ -170,6 +170,13 @@ def money_back(sale: Sale) -> int:
     return sum(_settled(refund, sale.currency) for refund in sale.refunds)
 
 
+def is_untouched(sale: Sale) -> bool:
+    """No refund and no edit: all of it is left. Most sales are, and need no fractions."""
+    return not sale.refunds and all(
+        line.current_quantity is None or line.current_quantity == line.quantity for line in sale.lines
+    )
+
+
 def goods_gone(sale: Sale) -> Fraction:
     """Goods value taken back: the greater of what the lines say and what the money says, as sums
     over all refunds, never a sum of maxima (A5: money without lines is often followed by lines
@@ -184,6 +191,8 @@ def remaining_by_line(sale: Sale) -> dict[str, int]:
     to the last minor unit (each line gets the difference of two rounded running totals).
     """
     goods = goods_lines(sale)
+    if is_untouched(sale) and all(line.net >= 0 for line in goods):
+        return {line.key: line.net for line in goods}
     shares = _gone_shares(sale)
     parts = _gone_parts(sale)
     left = [
@@ -204,6 +213,8 @@ def shipping_left(sale: Sale) -> int:
     """Shipping not given back: money returned beyond the goods' gross value was for shipping."""
     if sale.state is SaleState.REFUNDED:
         return 0
+    if is_untouched(sale):
+        return sale.shipping
     net, tax = _goods_sums(sale)
     gross_gone = _grossed(min(Fraction(max(net, 0)), goods_gone(sale)), net, tax)
     returned = max(Fraction(0), Fraction(money_back(sale)) - gross_gone)
