@@ -1,0 +1,36 @@
+"""`hub inspect`: what recorded messages mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hub.show import as_line
+
+
+@click.command("inspect")
+@click.argument("kind")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--secret", help="The webhook secret: signatures are checked with it.")
+@click.option("--topic", help="The platform's topic, for bodies without headers.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line (it always is).")
+def command(
+    kind: str, paths: tuple[Path, ...], secret: str | None, topic: str | None, as_json: bool
+) -> None:
+    """Show what recorded messages of a connector KIND mean, one JSON object a line.
+
+    PATHS are x.headers files with x.body beside them, bare bodies (with --topic), or folders. No
+    database is needed.
+    """
+    del as_json
+    from hub.inspect import find, inspect
+    from hub.registry import UnknownConnector, connector_class
+    from hub.settings import load
+
+    try:
+        connector = connector_class(kind, load().connectors)
+    except UnknownConnector as error:
+        raise click.UsageError(str(error)) from None
+    for message in find(paths):
+        click.echo(as_line(inspect(connector, message, secret=secret, topic=topic)))
