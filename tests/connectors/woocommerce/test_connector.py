@@ -105,7 +105,7 @@ def test_a_sale_comes_with_its_refunds(
     responses.get(f"{API}/orders/21", body=deliveries["032"].body, headers=DATE)
     responses.get(f"{API}/orders/21/refunds", json=[refund_document()], headers=DATE)
     for what in ("sale", "refunds"):
-        sale, refund = (h for m in woo.fetch(Lookup(what, "21")) for h in woo.normalise(m))  # type: ignore[arg-type]
+        sale, refund = (h for m in woo.fetch(Lookup(what, "21")) for h in woo.normalise(m))
         assert isinstance(sale, Sale)
         assert isinstance(refund, Refund)
         assert (refund.sale_external_id, refund.lines[0].line_key) == ("21", "8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -95,7 +95,10 @@ def test_all_recorded_deliveries_are_understood(woo: WooCommerceConnector) -> No
 
 def _agrees_with_plain_arithmetic(sale: Sale, body: Mapping[str, Any], name: str) -> None:
     digits = MINOR_UNITS[body["currency"]]
-    minor = lambda text: int(Decimal(text).scaleb(digits).quantize(Decimal(1), ROUND_HALF_UP))  # noqa: E731
+
+    def minor(text: str) -> int:
+        return int(Decimal(text).scaleb(digits).quantize(Decimal(1), ROUND_HALF_UP))
+
     goods = sum(minor(item["total"]) for item in body["line_items"])
     goods += sum(minor(fee["total"]) for fee in body["fee_lines"] if fee["total"].startswith("-"))
     assert sum(line.net for line in sale.lines if line.kind is LineKind.GOODS) == goods, name
@@ -600,7 +603,7 @@ def test_a_wrecked_field_ends_as_a_result_or_a_bad_payload(
     woo: WooCommerceConnector, deliveries: Deliveries, number: str
 ) -> None:
     recorded_one = deliveries[number]
-    refused = refusals(lambda body: woo.normalise(replace(recorded_one, body=body)), recorded_one.body)
+    refused = refusals(_reader(woo, recorded_one), recorded_one.body)
     assert refused
     assert all(path.startswith("$") for path in refused.values()), refused
 
@@ -610,11 +613,13 @@ def test_wrecked_answers_end_as_a_result_or_a_bad_payload(woo: WooCommerceConnec
     product = [{"id": 12, "sku": "TEA", "categories": [{"name": "Tea"}], "tags": [{"name": "hot"}]}]
     for topic, whole in (("fetch.refunds", [refund_document()]), ("fetch.product", product)):
         asked = message(topic, json.dumps(whole), headers)
-        refused = refusals(
-            lambda body, asked=asked: woo.normalise(replace(asked, body=body)), asked.body
-        )
+        refused = refusals(_reader(woo, asked), asked.body)
         assert refused
         assert all(path.startswith("$") for path in refused.values()), refused
+
+
+def _reader(woo: WooCommerceConnector, inbound: Inbound) -> Callable[[bytes], object]:
+    return lambda body: woo.normalise(replace(inbound, body=body))
 
 
 READ = {

@@ -280,7 +280,10 @@ def test_modified_after_is_shop_time_unless_it_says_otherwise(shop: Shop) -> Non
     shop.buy()
     hour_ago = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"
     in_an_hour = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"
-    count = lambda **query: len(shop.api("GET", "orders", **query).json())  # noqa: E731
+
+    def count(**query: str) -> int:
+        return len(shop.api("GET", "orders", **query).json())
+
     assert count(modified_after=hour_ago, dates_are_gmt="true") == 1
     assert count(modified_after=f"{hour_ago}Z") == 1
     assert count(modified_after=in_an_hour, dates_are_gmt="true") == 0
