@@ -8,7 +8,7 @@ from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import health, webhooks
+from hub.web import api, health, problems, webhooks
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> Flask:
@@ -21,4 +21,6 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.extensions["reception"] = Reception(runtime, Doorbell(settings.redis_url))
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
+    problems.install(app)
+    api.install(app)
     return app

@@ -1,0 +1,75 @@
+"""What all parts of the API share: the JSON door, sessions, the shape of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, ClassVar
+
+from flask import Request, current_app
+from flask_smorest import Blueprint
+from marshmallow import RAISE, Schema, fields
+from sqlalchemy.orm import Session
+from webargs.flaskparser import FlaskParser
+
+from hub.payload import parse_object
+from hub.runtime import Runtime
+from hub.web.body import read
+
+BODY_LIMIT = 256 * 1024
+
+
+class DoorParser(FlaskParser):
+    """Reads JSON through the one door: NaN, 100 000 brackets and NUL are a 400."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "json": RAISE,
+        "query": RAISE,
+    }
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        del schema
+        return parse_object(read(req, BODY_LIMIT))
+
+
+class ApiBlueprint(Blueprint):
+    """A blueprint whose arguments come through the door."""
+
+    ARGUMENTS_PARSER = DoorParser()
+
+
+class Strict(Schema):
+    """What we read: unknown fields are refused, so that a typo surfaces."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class ProblemSchema(Schema):
+    """RFC 9457."""
+
+    type = fields.String()
+    title = fields.String()
+    status = fields.Integer()
+    code = fields.String()
+    detail = fields.String()
+
+
+def runtime() -> Runtime:
+    """This process's runtime."""
+    found: Runtime = current_app.extensions["hub"]
+    return found
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A database transaction for one view: committed at its end, rolled back when it raises."""
+    with runtime().sessions.begin() as session:
+        yield session
+
+
+def now() -> datetime:
+    """The hub's clock."""
+    return runtime().clock()

@@ -1,0 +1,190 @@
+"""`/api/v1/redemptions`, `/rewards`, `/vouchers`: spending points, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from marshmallow import Schema, fields, validate
+
+from hub.bulk import run
+from hub.ledger.commands import NotEnoughPoints
+from hub.members import view
+from hub.outbox import channels
+from hub.program import store
+from hub.program.rules import Reward, in_force
+from hub.redemption import redeem as redemption
+from hub.redemption.redeem import KeyReused, NoSuchReward, Order
+from hub.redemption.uses import code_key
+from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
+from hub.web.keys import caller, requires
+from hub.web.problems import Problem, not_found
+
+blueprint = ApiBlueprint("redemptions", __name__, url_prefix="/api/v1", description="Redemptions")
+
+
+class RedeemRequest(Strict):
+    """Who buys which reward."""
+
+    member = fields.String(required=True, validate=validate.Length(1, 64))
+    reward = fields.String(required=True, validate=validate.Length(1, 64))
+
+
+class Redemption(Schema):
+    """A reward bought with points, and its code."""
+
+    id = fields.String()
+    state = fields.String()
+    reward = fields.String()
+    points = fields.Integer()
+    voucher = fields.String()
+    code = fields.String()
+    voucher_state = fields.String()
+    expires_at = fields.DateTime(allow_none=True)
+
+
+class Voucher(Schema):
+    """The code that carries a discount, and where it can be used."""
+
+    id = fields.String()
+    code = fields.String()
+    state = fields.String()
+    member = fields.String()
+    reward = fields.String()
+    amount = fields.Dict(keys=fields.String(), values=fields.Integer())
+    percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
+    expires_at = fields.DateTime(allow_none=True)
+    channels = fields.List(fields.Dict())
+
+
+class RewardSchema(Schema):
+    """What points buy."""
+
+    id = fields.String()
+    name = fields.String()
+    cost = fields.Integer()
+    amount = fields.Dict(keys=fields.String(), values=fields.Integer())
+    percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
+    valid_days = fields.Integer(allow_none=True)
+
+
+@blueprint.get("/rewards")
+@blueprint.response(200, RewardSchema(many=True))
+@requires("vouchers:read")
+def rewards() -> list[dict[str, Any]]:
+    """The rewards of the program version in force."""
+    with transaction() as session:
+        rules = in_force(store.versions(session, caller().program), now())
+    return [_reward(reward) for reward in rules.rewards.values()]
+
+
+@blueprint.post("/redemptions")
+@blueprint.arguments(RedeemRequest)
+@blueprint.response(201, Redemption)
+@requires("redeem")
+def create(wish: dict[str, str]) -> dict[str, Any]:
+    """Spend points on a reward. The header `Idempotency-Key` makes it safe to repeat: the same key
+    answers with the first redemption, and with 422 when it was for something else."""
+    key = request.headers.get("Idempotency-Key", "")[:200].replace("\x00", "") or None
+    program = caller().program
+    with transaction() as session:
+        member = view.find(session, program.id, wish["member"])
+        if member is None:
+            raise not_found("member")
+        order = Order(
+            program.id, member.id, wish["reward"], caller().actor, runtime().chain_key, key=key
+        )
+        rules = in_force(store.versions(session, program), now())
+        try:
+            done = redemption.redeem(session, order, rules, channels.of_program(session, program.id))
+        except NoSuchReward:
+            raise not_found("reward") from None
+        except NotEnoughPoints as refused:
+            raise not_enough(refused) from None
+        except KeyReused:
+            raise Problem(
+                422, "key_reused", "Key reused", "This Idempotency-Key was used for another request."
+            ) from None
+    return _redeemed(done)
+
+
+@blueprint.get("/redemptions/<redemption_id>")
+@blueprint.response(200, Redemption)
+@requires("vouchers:read")
+def one(redemption_id: str) -> dict[str, Any]:
+    """One redemption."""
+    with transaction() as session:
+        rows = run(
+            session,
+            "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id",
+            {"program": caller().program.id, "id": redemption_id.replace("\x00", "")},
+        )
+        if not rows:
+            raise not_found("redemption")
+        found = redemption.find(session, caller().program.id, redemption_id=rows[0].id)
+    return _redeemed(found)
+
+
+@blueprint.get("/vouchers/<code>")
+@blueprint.response(200, Voucher)
+@requires("vouchers:read")
+def voucher(code: str) -> dict[str, Any]:
+    """A voucher by its code (in any case) or id: what a till asks before it gives the discount."""
+    with transaction() as session:
+        rows = run(
+            session,
+            """SELECT v.id AS row, v.public_id AS id, v.code, v.state, v.expires_at, m.public_id AS member,
+                      r.reward, r.reward_terms
+               FROM vouchers v JOIN members m ON m.id = v.member_id JOIN redemptions r ON r.id = v.redemption_id
+               WHERE v.program_id = :program AND (v.code_key = :code OR v.public_id = :id)""",
+            {
+                "program": caller().program.id,
+                "code": code_key(code.replace("\x00", "")),
+                "id": code.replace("\x00", ""),
+            },
+        )
+        if not rows:
+            raise not_found("voucher")
+        its = run(
+            session,
+            """SELECT c.public_id AS channel, c.name, vc.state FROM voucher_channels vc
+               JOIN channels c ON c.id = vc.channel_id WHERE vc.voucher_id = :id ORDER BY c.id""",
+            {"id": rows[0].row},
+        )
+    terms = rows[0].reward_terms
+    return {
+        **rows[0]._mapping,
+        "amount": terms["amounts"],
+        "percent": terms["percent"],
+        "channels": [dict(row._mapping) for row in its],
+    }
+
+
+def not_enough(refused: NotEnoughPoints) -> Problem:
+    """The amounts, and when more becomes available."""
+    detail = f"The reward costs {refused.needed} points; {refused.available} are available"
+    if refused.pending and refused.vests_at:
+        detail += f" and {refused.pending} more become available from {refused.vests_at.date()} on"
+    return Problem(
+        409,
+        "not_enough_points",
+        "Not enough points",
+        f"{detail}.",
+        available=refused.available,
+        needed=refused.needed,
+    )
+
+
+def _redeemed(done: redemption.Redeemed) -> dict[str, Any]:
+    return {name: getattr(done, name) for name in done.__slots__ if name != "repeated"}
+
+
+def _reward(reward: Reward) -> dict[str, Any]:
+    return {
+        "id": reward.id,
+        "name": reward.name,
+        "cost": reward.cost,
+        "amount": dict(reward.amounts),
+        "percent": reward.percent,
+        "valid_days": reward.valid_days,
+    }
