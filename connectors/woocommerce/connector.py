@@ -151,7 +151,7 @@ class WooCommerceConnector(Connector):
             return ""
         for name in ("number", "id", "arg"):
             if isinstance(body.get(name), str | int) and body[name] != "":
-                return f"#{body[name]}"[:40]
+                return str(body[name])[:40]
         return ""
 
     # --- outbound ---

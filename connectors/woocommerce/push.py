@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,9 @@ BALANCE_META = {
     "pending": "loyalty_points_pending",
 }
 """What the hub knows -> the customer's meta key a theme can show."""
+
+_CLOCK_SKEW = timedelta(minutes=5)
+"""A code that starts at the hub's present moment by another of its clocks starts now."""
 
 _DUPLICATE = "woocommerce_rest_coupon_code_already_exists"
 
@@ -85,7 +88,7 @@ def set_balance(store: Store, command: SetBalance) -> Receipt:
 def _wish(store: Store, command: CreateCode, now: datetime) -> dict[str, Any]:
     """What is posted. `date_expires` must carry a Z (without it, it is shop time; its sibling
     `date_expires_gmt` is silently ignored), and amounts must be plain dotted text."""
-    if command.starts_at > now:
+    if command.starts_at > now + _CLOCK_SKEW:
         raise Rejected("starts_later", "a WooCommerce coupon cannot start in the future")
     if not command.customer.email:
         raise Rejected("no_email", "the member has no e-mail address to bind the coupon to")
