@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ def run(settings: Settings) -> None:
     server has no time-out for bodies, and its threads block): hence many threads, and the advice
     to put a proxy that buffers bodies in front."""
     os.environ[parent.VARIABLE] = str(os.getpid())
+    importlib.import_module("hub.app")  # once, before the web processes are forked
     Granian(
         "hub.app",
         address=settings.host,

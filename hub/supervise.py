@@ -64,7 +64,6 @@ class Tree:
     settings: Settings
     children: list[Child]
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    stopping: bool = False
     prefix: bool = False
     """Lines for people carry the child's name; JSON lines say it themselves."""
 
@@ -100,7 +99,6 @@ class Tree:
 
     def stop(self) -> None:
         """Ask everybody to end, and kill who does not in time."""
-        self.stopping = True
         for child in self.children:
             if child.process:
                 child.process.terminate()
@@ -109,19 +107,18 @@ class Tree:
             self.listen(0.05)
         for child in self._alive():
             _log.warning("a child did not end in time and is killed", child=child.name)
-            _kill_group(child)
         for child in self.children:
-            self._read(child)
             if child.process:
+                _kill_group(child)
                 child.process.wait()
+                self._close(child)
 
     def _alive(self) -> list[Child]:
         return [c for c in self.children if c.process and c.process.poll() is None]
 
     def _bury(self, child: Child, code: int, now: float) -> None:
-        self._read(child)
-        self._close(child)
         _kill_group(child)
+        self._close(child)
         healthy = now - child.started >= HEALTHY_SECONDS
         child.pause = FIRST_PAUSE if healthy or not child.pause else min(child.pause * 2, LONGEST_PAUSE)
         child.process, child.due = None, now + child.pause
@@ -133,7 +130,7 @@ class Tree:
         )
 
     def _read(self, child: Child) -> None:
-        """Pass on the whole lines that have arrived; at the end of the stream, what is left."""
+        """Pass on the whole lines that have arrived."""
         if child.process is None or _pipe(child.process).closed:
             return
         arrived = b"-"
@@ -145,16 +142,22 @@ class Tree:
             *lines, child.unfinished = (child.unfinished + arrived).split(b"\n")
             for line in lines:
                 self._pass_on(child, line)
-        if child.unfinished:
-            self._pass_on(child, child.unfinished)
-        self._close(child)
+        self._end_output(child)
 
     def _close(self, child: Child) -> None:
+        """Pass on what a child that has ended still said, and close its output."""
+        self._read(child)
+        self._end_output(child)
+
+    def _end_output(self, child: Child) -> None:
         output = _pipe(child.process)
-        if not output.closed:
-            self.selector.unregister(output)
-            output.close()
+        if output.closed:
+            return
+        if child.unfinished:
+            self._pass_on(child, child.unfinished)
         child.unfinished = b""
+        self.selector.unregister(output)
+        output.close()
 
     def _pass_on(self, child: Child, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -287,7 +290,7 @@ def _answers(settings: Settings) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", "/healthz")
         connection.getresponse()
     except (OSError, http.client.HTTPException):
         return False
