@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -206,12 +206,20 @@ def _body(kind: str, data: Mapping[str, Any] | None) -> Sale | Refund | None:
 
 
 def _add(transaction: Transaction, arrival: Arrival) -> None:
-    """Add a contribution; of the same bytes the newer code's reading counts (A2)."""
-    c = arrival.contribution
-    known = transaction.contributions.get((c.kind, c.ref, c.raw_hash))
-    if known is None or known[1] < arrival.normaliser_version:
-        stored = (c, arrival.normaliser_version, arrival.delivery_id)
-        transaction.contributions[c.kind, c.ref, c.raw_hash] = stored
+    """Add a contribution; of the same bytes the newer code's reading counts (A2), and the last
+    moment at which they were true (A7: trashed and restored within a second, an order has its old
+    bytes again, and only the Date of a look-up says that they are the present ones)."""
+    c, version = arrival.contribution, arrival.normaliser_version
+    place = (c.kind, c.ref, c.raw_hash)
+    known = transaction.contributions.get(place)
+    if known is not None:
+        before, read_by, _ = known
+        if version <= read_by and c.as_of <= before.as_of:
+            return
+        as_of = max(c.as_of, before.as_of)
+        c, version = (c, version) if version > read_by else (before, read_by)
+        c = replace(c, as_of=as_of)
+    transaction.contributions[place] = (c, version, arrival.delivery_id)
 
 
 # --- deciding ------------------------------------------------------------------------------------
