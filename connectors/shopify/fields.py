@@ -73,12 +73,15 @@ class Lenient(fields.Field[Any]):
 
 
 class Text(Lenient):
-    """A text, stripped; "" becomes None and an absurdly long one is cut."""
+    """A text, stripped; "" becomes None (or is refused) and an absurdly long one is cut."""
 
     def read(self, value: Any) -> str | None:
         if type(value) is not str:
             raise ValidationError("is not a text")
-        return value.strip()[:_LONGEST_TEXT] or None
+        text = value.strip()[:_LONGEST_TEXT]
+        if self.required and not text:
+            raise ValidationError("is empty")
+        return text or None
 
 
 class TextsOf(Lenient):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from connectors.shopify.fields import Amount
 from hub.errors import BadPayload
@@ -33,13 +35,13 @@ def total(amounts: Iterable[Amount] | None, currency: str) -> Decimal:
     return sum((value(amount, currency) for amount in amounts or ()), ZERO)
 
 
-def spread(whole: Decimal, weights: Sequence[Decimal], currency: str) -> list[Decimal]:
-    """Share `whole` out in proportion to `weights` (not all zero), in whole minor units that add up
-    to it: what is rounded away goes to the largest remainders."""
-    target = to_minor(whole, currency)
-    weight = sum(weights, ZERO)
-    exact = [Decimal(target) * w / weight for w in weights]
-    shares = [int(e) for e in exact]
+def spread(whole: Decimal, weights: Sequence[Decimal], currency: str, path: str) -> list[Decimal]:
+    """Share `whole` out in proportion to `weights` (of a sum above zero), in whole minor units that
+    add up to it: what is rounded away goes to the largest remainders."""
+    target = minor(whole, currency, path)
+    weight = sum(map(Fraction, weights))
+    exact = [target * Fraction(w) / weight for w in weights]
+    shares = [math.floor(e) for e in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: (shares[i] - exact[i], i))
     for index in by_remainder[: target - sum(shares)]:
         shares[index] += 1

@@ -79,13 +79,13 @@ def _address(address: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _consents(customer: Mapping[str, Any]) -> Iterator[Consent]:
-    states = {
-        "email_marketing": customer.get("email_consent") or customer.get("default_email"),
-        "sms_marketing": customer.get("sms_consent")
-        or (customer.get("default_phone") or {}).get("consent"),
+    phone = customer.get("default_phone") or {}
+    said = {
+        "email_marketing": customer.get("email_consent") or customer.get("default_email") or {},
+        "sms_marketing": customer.get("sms_consent") or phone.get("consent") or {},
     }
-    for what, consent in states.items():
-        state = (consent["state"] or "").lower() if consent else ""
+    for what, consent in said.items():
+        state = (consent.get("state") or "").lower()
         if state in CONSENT:
             yield Consent(what, CONSENT[state], consent["at"])
 

@@ -21,6 +21,9 @@ from hub.money import MINOR_UNITS
 
 _Loaded = Mapping[str, Any]
 
+_CONVERTED = Decimal("0.01")
+"""How far, as a part, a sum may be off when amounts in it were converted to the cent."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Money:
@@ -182,18 +185,18 @@ def _discrepancies(refund: _Loaded) -> list[_Loaded]:
 def _tax_inside(refund: _Loaded, currency: str, money: _Money, taxes_included: bool | None) -> bool:
     """Whether the subtotals of the lines contain their tax.
 
-    Calculated = succeeded + discrepancy holds by definition; whichever reading fulfils it is right.
-    When neither does (converted amounts, no transactions), the order's `taxes_included` decides,
+    Calculated = succeeded + discrepancy holds by definition; whichever reading fulfils it is right
+    (nearly, where an amount was converted). When neither does, the order's `taxes_included` decides,
     and for a document without an order the smaller value: the quantity counts the line anyway.
     """
     if not _sum(refund["lines"], "tax", currency):
         return False
     all_kinds = [a for a in refund["adjustments"] or () if a.get("kind") != words.SHIPPING_REFUND]
     whole = money.succeeded + _sum(all_kinds, "amount", currency) + _sum(all_kinds, "tax", currency)
-    if whole and money.exact:
-        for inside in (False, True):
-            if _calculated(refund, currency, inside) == whole:
-                return inside
+    off = {inside: abs(_calculated(refund, currency, inside) - whole) for inside in (False, True)}
+    fits = off[True] < off[False]
+    if whole and off[fits] <= (ZERO if money.exact else abs(whole) * _CONVERTED):
+        return fits
     return True if taxes_included is None else taxes_included
 
 

@@ -152,7 +152,7 @@ def _discounts(
     reduced = whole - value(order["subtotal"], currency)
     if not 0 < reduced <= whole:
         return [ZERO for _ in lines]
-    return spread(reduced, gross, currency)
+    return spread(reduced, gross, currency, "$.subtotal_price")
 
 
 def _spread_tax(order: _Order, gross: Sequence[Decimal], currency: str) -> list[Decimal]:
@@ -160,7 +160,7 @@ def _spread_tax(order: _Order, gross: Sequence[Decimal], currency: str) -> list[
     tax = value(order.get("tax"), currency)
     if not 0 < tax <= sum(gross, ZERO):
         return [ZERO for _ in gross]
-    return spread(tax, gross, currency)
+    return spread(tax, gross, currency, "$.total_tax")
 
 
 def _tips(

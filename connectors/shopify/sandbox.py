@@ -9,8 +9,9 @@ Admin API  POST /admin/api/<version>/graphql.json, header X-Shopify-Access-Token
   - A dead token is 401. Tokens of the client-credentials grant live for a day (`expires_in` 86399);
     POST /admin/oauth/access_token takes a form or JSON, and answers a wrong secret with 400.
   - A bucket of 2,000 points is refilled by 100 a second. A document that asks for more than 1,000 is
-    refused (MAX_COST_EXCEEDED), one that the bucket cannot pay is THROTTLED and does not run; both
-    say the cost. Mutations cost 10 more than what they select.
+    refused (MAX_COST_EXCEEDED), one that asks for more than the bucket holds is THROTTLED and does
+    not run; both say the cost. What is taken out in the end is the cost of what was really there.
+    Mutations cost 10 more than what they select.
   - `discountCodeBasicCreate` needs code, title, startsAt, customerGets and context; a code is unique
     without regard to case: TAKEN. Deactivating ends a discount now, leaves its code taken, and is no
     error the second time; an id that does not exist is INVALID "Code discount does not exist.".
@@ -508,14 +509,16 @@ class ShopifySandbox(Sandbox):
         except _TurnedAway as turned:
             return turned.answer
         result = execute_sync(self._loaded(), document, self._root(), variable_values=variables)
+        actual = min(cost, _objects(result.data) + (10 if self._wrote else 0))
+        self._points -= actual
         if result.errors:
             invalid = result.data is None and "Variable" in result.errors[0].message
             code = "INVALID_VARIABLE" if invalid else "INTERNAL_SERVER_ERROR"
-            return _errors(result.errors[0].message, code, cost=self._cost(cost))
-        return {"data": result.data, "extensions": {"cost": self._cost(cost)}}
+            return _errors(result.errors[0].message, code, cost=self._cost(cost, actual))
+        return {"data": result.data, "extensions": {"cost": self._cost(cost, actual)}}
 
     def _admitted(self, text: str, variables: JSON) -> tuple[DocumentNode, int]:
-        """The document and its cost, once it is valid, allowed and paid for."""
+        """The document and the cost it asks for, once it is valid, allowed, and the bucket holds it."""
         try:
             document = parse(text)
         except GraphQLError as error:
@@ -529,7 +532,8 @@ class ShopifySandbox(Sandbox):
         throttle = self.fault("throttle")
         if throttle and throttle.options.get("form") in ("429", "503"):
             abort(Response("{}", int(throttle.options["form"]), {"Retry-After": "2.0"}))
-        if throttle or not self._spend(cost):
+        self._refill()
+        if throttle or self._points < cost:
             bill = self._cost(cost, empty=throttle is not None)
             raise _TurnedAway(_errors("Throttled", "THROTTLED", cost=bill))
         if self.fault("access_denied"):
@@ -542,23 +546,16 @@ class ShopifySandbox(Sandbox):
             self._schema = build_schema(_SCHEMA.read_text(encoding="utf-8"), assume_valid=True)
         return self._schema
 
-    def _spend(self, cost: int) -> bool:
-        self._refill()
-        if self._points < cost:
-            return False
-        self._points -= cost
-        return True
-
     def _refill(self) -> None:
         now = self.clock()
         gained = (now - self._counted_at).total_seconds() * self.refill
         self._points = min(_BUCKET, self._points + max(0.0, gained))
         self._counted_at = now
 
-    def _cost(self, cost: int, *, empty: bool = False) -> JSON:
+    def _cost(self, cost: int, actual: int | None = None, *, empty: bool = False) -> JSON:
         return {
             "requestedQueryCost": cost,
-            "actualQueryCost": cost,
+            "actualQueryCost": actual,
             "throttleStatus": {
                 "maximumAvailable": _BUCKET,
                 "currentlyAvailable": 0 if empty else int(self._points),
@@ -745,6 +742,12 @@ def _first(node: FieldNode, variables: JSON) -> int:
             if isinstance(argument.value, VariableNode):
                 return int(variables.get(argument.value.name.value) or 0)
     return 0
+
+
+def _objects(data: Any) -> int:
+    """How many objects an answer holds, the top level not counted."""
+    inner = list(data.values()) if isinstance(data, dict) else data if isinstance(data, list) else []
+    return sum(isinstance(item, dict) + _objects(item) for item in inner)
 
 
 # --- answers -----------------------------------------------------------------------------------
