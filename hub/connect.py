@@ -28,6 +28,7 @@ def add_channel(
     settings: Mapping[str, Any],
     actor: str,
     shares_shop: bool = False,
+    allow_private: bool = False,
 ) -> Channel:
     """Validate and store a channel. Raises `Misconfigured` naming the field, and when the program
     has a channel of that name or the shop is connected already (rules.md F1)."""
@@ -47,6 +48,7 @@ def add_channel(
         "settings": json.dumps(open_settings),
         "secrets": runtime.secrets.encrypt(secret),
         "shares": shares_shop,
+        "private": allow_private,
     }
     if not row["name"]:
         raise Misconfigured("bad_settings", "name: a channel needs a name")
@@ -54,8 +56,10 @@ def add_channel(
         with session.begin_nested():
             channel_id = run(
                 session,
-                """INSERT INTO channels (public_id, program_id, kind, name, token, settings, secrets, shares_shop)
-                   VALUES (:public_id, :program, :kind, :name, :token, CAST(:settings AS jsonb), :secrets, :shares)
+                """INSERT INTO channels (public_id, program_id, kind, name, token, settings, secrets, shares_shop,
+                                         allow_private)
+                   VALUES (:public_id, :program, :kind, :name, :token, CAST(:settings AS jsonb), :secrets, :shares,
+                           :private)
                    RETURNING id""",
                 row,
             )[0].id

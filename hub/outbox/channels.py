@@ -38,13 +38,15 @@ class Channel:
     """JSON of the open settings (a text, so that the row can be a cache key)."""
     secrets: bytes
     status: str
+    allow_private: bool
+    """The operator (never a merchant) allows this channel private addresses: sandboxes, own networks."""
     currency: str
     time_zone: str
     region: str
 
 
 _COLUMNS = """c.id, c.public_id, c.program_id, c.kind, c.name, c.token, CAST(c.settings AS text) AS settings,
-    c.secrets, c.status, p.currency, p.time_zone, p.region"""
+    c.secrets, c.status, c.allow_private, p.currency, p.time_zone, p.region"""
 _FROM = "FROM channels c JOIN programs p ON p.id = c.program_id"
 
 
@@ -136,7 +138,9 @@ class Handle:
         """One per handle, so that its exchanges are those of one attempt."""
         if self._http is None:
             self._http = Http(
-                allow_private=self.runtime.settings.allow_private_hosts, now=self.runtime.clock
+                allow_private=self.runtime.settings.allow_private_hosts,
+                allow_any_private=self.channel.allow_private,
+                now=self.runtime.clock,
             )
         return self._http
 

@@ -83,6 +83,7 @@ CREATE TABLE channels (
     status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused', 'disconnected')),
     shop_identity text,
     shares_shop boolean NOT NULL DEFAULT false,
+    allow_private boolean NOT NULL DEFAULT false,
     down_until timestamptz,
     down_count integer NOT NULL DEFAULT 0,
     down_code text,

@@ -1,0 +1,304 @@
+"""The demo: a day in three sandbox shops, played over real HTTP against the running hub.
+
+It knows no platform: the sandboxes come from the registry and speak the words of
+`connectors/sandbox_kit.py`. Each run makes a programme of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from sqlalchemy.orm import Session
+
+from hub.bulk import run
+from hub.connect import add_channel
+from hub.errors import Refusal
+from hub.outbox import deliveries
+from hub.outbox.channels import Channel
+from hub.program import store
+from hub.program.store import Program
+from hub.registry import SANDBOXES
+from hub.runtime import Runtime
+from hub.sync.doorbell import Doorbell
+from hub.web import keys
+
+Say = Callable[[str], None]
+
+PATIENCE = 30.0
+ACTOR = "cli:demo"
+PHONE = "+84912345678"
+PERSON = {"name": "Mai", "phone": "0912 345 678", "email": "mai@example.com"}
+PERSON_AGAIN = {"name": "Mai", "phone": "(+84) 912.345.678", "email": "Mai@Example.com"}
+PERSON_AT_TILL = {"name": "Mai", "phone": "0084912345678"}
+DOCUMENT: Mapping[str, Any] = {
+    "earn": {"points": 1, "per": {"VND": "10000"}},
+    "rewards": [{"id": "50k", "name": "50.000 ₫ off", "cost": 50, "amount": {"VND": "50000"}}],
+}
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class DemoFailed(Refusal):
+    """The hub did not do what the story says; the message names the step."""
+
+
+@dataclass
+class Shop:
+    """One sandbox and the channel it is connected as."""
+
+    kind: str
+    address: str
+    channel: Channel
+
+    def ask(self, method: str, path: str, wish: Mapping[str, Any] | None = None) -> Any:
+        """A control route of the sandbox."""
+        answer = requests.request(
+            method, f"{self.address}/_sandbox{path}", json=dict(wish or {}), timeout=30
+        )
+        if not answer.ok:
+            raise DemoFailed(
+                f"the {self.kind} sandbox answered {answer.status_code}: {answer.text[:200]}"
+            )
+        return answer.json()
+
+    def sell(self, person: Mapping[str, str], price: str, **more: Any) -> dict[str, Any]:
+        """A paid sale of one thing."""
+        line = {"sku": "TEA-500", "name": "Lotus tea", "quantity": 1, "price": price}
+        wish = {"customer": person, "currency": "VND", "lines": [line], **more}
+        return dict(self.ask("POST", "/sales", wish))
+
+    def has_active(self, code: str) -> bool:
+        """Whether the code can be used in this shop now."""
+        found = self.ask("GET", "/codes")
+        return any(c["code"].upper() == code.upper() and c["active"] for c in found)
+
+
+@dataclass
+class Story:
+    """The played day."""
+
+    runtime: Runtime
+    base: str
+    say: Say
+    program: Program
+    key: str
+    shops: dict[str, Shop] = field(default_factory=dict)
+
+    def play(self) -> None:
+        """All steps, one plain line each. Raises `DemoFailed`."""
+        web, blog, till = self.shops.values()
+        self._orders(web, blog, till)
+        self._repeats(web)
+        self._refunds(till, web)
+        code = self._redeem()
+        self._use(code, used=blog, others=(web, till))
+        self._failed_push(web)
+        self._verify()
+
+    def _orders(self, web: Shop, blog: Shop, till: Shop) -> None:
+        web.sell(PERSON, "400000")
+        self._expect(40, "order in the web shop (400.000 ₫, phone 0912 345 678)")
+        blog.sell(PERSON_AGAIN, "250000", state="fulfilled")
+        self._expect(65, "order in the second shop, same person, phone written (+84) 912.345.678")
+        till.sell(PERSON_AT_TILL, "150000")
+        self._expect(80, "sale at the till, phone 0084912345678")
+
+    def _repeats(self, web: Shop) -> None:
+        web.sell(PERSON, "100000")
+        self._expect(90, "one more web order")
+        web.ask("POST", "/resend", {"n": "last", "times": 3})
+        self._settle()
+        self._expect(90, "its last webhook three more times: nothing is given twice")
+
+    def _refunds(self, till: Shop, web: Shop) -> None:
+        before = len(till.ask("GET", "/outbox"))
+        till.ask("POST", "/hold")
+        sale = till.sell(PERSON_AT_TILL, "200000")
+        till.ask("POST", f"/sales/{sale['external_id']}/refund", {"amount": "50000"})
+        late = [o["n"] for o in till.ask("GET", "/outbox")][before:]
+        till.ask("POST", "/release", {"order": late[::-1]})
+        self._expect(105, "a refund that came before its sale waited for it (200.000 ₫ less 50.000 ₫)")
+        order = web.sell(PERSON, "300000")
+        web.ask("POST", f"/sales/{order['external_id']}/refund", {"amount": "100000"})
+        self._expect(125, "a partial refund takes back its share (300.000 ₫ less 100.000 ₫)")
+
+    def _redeem(self) -> str:
+        member = self._api("GET", "/members", params={"phone": PHONE})[0]
+        wish = {"member": member["id"], "reward": "50k"}
+        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-1"})
+        code = str(done["code"])
+        self._until(
+            lambda: all(s.has_active(code) for s in self.shops.values()), f"code {code} in all shops"
+        )
+        self._expect(75, f"50 points buy the code {code}: it is live in all three shops")
+        return code
+
+    def _use(self, code: str, *, used: Shop, others: tuple[Shop, ...]) -> None:
+        used.sell(PERSON_AGAIN, "350000", codes=[code], state="fulfilled")
+        self._until(
+            lambda: not any(s.has_active(code) for s in others), f"code {code} revoked elsewhere"
+        )
+        self._expect(105, f"{code} was used in the second shop and is gone from the other two")
+
+    def _failed_push(self, web: Shop) -> None:
+        web.ask("POST", "/faults", {"fault": "refuse_code", "times": 1})
+        member = self._api("GET", "/members", params={"phone": PHONE})[0]
+        wish = {"member": member["id"], "reward": "50k"}
+        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-2"})
+        failed = self._until(lambda: self._failed(web, done["voucher"]), "the refused push")
+        self.say(f"  the web shop refused the code {done['code']}: {failed.detail}")
+        with self.runtime.sessions.begin() as session:
+            deliveries.replay(session, [failed.id])
+        Doorbell(self.runtime.settings.redis_url).ring("outbound")
+        self._until(lambda: web.has_active(str(done["code"])), "the replayed push")
+        self._expect(55, "the failed push was replayed: the code is live there too")
+
+    def _verify(self) -> None:
+        from hub.ledger.verify import verify
+
+        with self.runtime.sessions() as session:
+            report = verify(session, self.runtime.chain_key, self.program.id)
+        if not report.clean:
+            raise DemoFailed(f"the ledger does not add up: {report.findings}")
+        self.say(f"  ledger verified: {report.entries} entries, every sum and chain is right")
+
+    # --- looking ---
+
+    def _expect(self, points: int, step: str) -> None:
+        self._until(lambda: self._balance() == points, f"{points} points after: {step}")
+        self.say(f"  {points:>4} points | {step}")
+
+    def _settle(self) -> None:
+        """Wait until nothing of this programme is due or being worked on."""
+        self._until(lambda: not self._open_deliveries(), "the queue to drain")
+
+    def _open_deliveries(self) -> bool:
+        with self.runtime.sessions() as session:
+            return bool(
+                run(
+                    session,
+                    """SELECT 1 FROM deliveries WHERE program_id = :program AND direction = 'inbound'
+                       AND state IN ('due', 'working') LIMIT 1""",
+                    {"program": self.program.id},
+                )
+            )
+
+    def _balance(self) -> int:
+        found = self._api("GET", "/members", params={"phone": PHONE})
+        return int(found[0]["points"]["balance"]) if found else 0
+
+    def _failed(self, shop: Shop, voucher: str) -> Any:
+        with self.runtime.sessions() as session:
+            rows = run(
+                session,
+                """SELECT id, detail FROM deliveries WHERE channel_id = :channel AND direction = 'outbound'
+                   AND key = :key AND state = 'failed'""",
+                {"channel": shop.channel.id, "key": f"code:{voucher}"},
+            )
+        return rows[0] if rows else None
+
+    def _api(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}", **more.pop("headers", {})}
+        answer = requests.request(
+            method, f"{self.base}/api/v1{path}", headers=headers, timeout=10, **more
+        )
+        if not answer.ok:
+            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text[:300]}")
+        return answer.json()
+
+    @staticmethod
+    def _until(found: Callable[[], Any], what: str) -> Any:
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            value = found()
+            if value:
+                return value
+            time.sleep(0.05)
+        raise DemoFailed(f"waited {PATIENCE:.0f} s in vain for {what}")
+
+
+def was_played(session: Session) -> bool:
+    """Whether this hub has a demo programme."""
+    return bool(run(session, "SELECT 1 FROM programs WHERE slug LIKE 'demo%' LIMIT 1"))
+
+
+def play(runtime: Runtime, base: str, say: Say, *, keep: Callable[[], None] | None = None) -> None:
+    """Play the demo against the hub at `base`. `keep` holds the shops open afterwards."""
+    started = time.monotonic()
+    with sandboxes(say) as addresses:
+        story = _prepare(runtime, base, say, addresses)
+        say(f"Playing a day in three shops (programme {story.program.slug}):")
+        story.play()
+        say(f"The demo is played ({time.monotonic() - started:.1f} s).")
+        if keep is not None:
+            keep()
+
+
+@contextmanager
+def sandboxes(say: Say) -> Iterator[dict[str, str]]:
+    """All sandboxes of the registry as processes of their own: kind -> address."""
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        addresses = {}
+        for kind, module in SANDBOXES.items():
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", module, "--port", "0"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            processes.append(process)
+            assert process.stdout is not None
+            addresses[kind] = process.stdout.readline().strip()
+            if not addresses[kind]:
+                raise DemoFailed(f"the {kind} sandbox did not start")
+            say(f"  {kind} sandbox at {addresses[kind]}")
+        yield addresses
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=5)
+
+
+def _prepare(runtime: Runtime, base: str, say: Say, addresses: Mapping[str, str]) -> Story:
+    with runtime.sessions.begin() as session:
+        number = run(session, "SELECT count(*) AS n FROM programs WHERE slug LIKE 'demo%'")[0].n
+        program = store.create(
+            session,
+            slug="demo" if not number else f"demo-{number + 1}",
+            name="Demo",
+            currency="VND",
+            time_zone="Asia/Ho_Chi_Minh",
+            region="VN",
+            starts_at=START,
+            document=DOCUMENT,
+            actor=ACTOR,
+        )
+        _, key = keys.create(session, program, name="demo", scopes=keys.SCOPES, actor=ACTOR)
+        story = Story(runtime, base, say, program, key)
+        for kind, address in addresses.items():
+            told = requests.get(f"{address}/_sandbox/settings", timeout=10).json()
+            channel = add_channel(
+                session,
+                runtime,
+                program_id=program.id,
+                kind=kind,
+                name=f"{kind} sandbox",
+                settings=told["settings"],
+                actor=ACTOR,
+                shares_shop=True,
+                allow_private=True,
+            )
+            story.shops[kind] = Shop(kind, address, channel)
+    for shop in story.shops.values():
+        url = f"{base}/webhooks/{shop.channel.token}"
+        shop.ask("POST", "/connect", {"webhook_url": url})
+    return story
