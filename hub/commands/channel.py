@@ -1,0 +1,184 @@
+"""`hub channel`: connected shops and tills."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.errors import Fault, Refusal
+from hub.show import json_option, show, show_one
+
+
+@click.group("channel")
+def command() -> None:
+    """Connected shops and tills."""
+
+
+@command.command("list")
+@program_option
+@json_option
+def list_(program: str | None, as_json: bool) -> None:
+    """The channels of a programme and how they are."""
+    from hub.bulk import run
+
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        rows = run(
+            session,
+            """SELECT c.public_id AS id, c.kind, c.name, c.status,
+                      CASE WHEN c.down_until > now() THEN c.down_detail ELSE 'well' END AS health,
+                      (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state IN ('failed', 'parked'))
+                          AS failed,
+                      (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state = 'due') AS due
+               FROM channels c WHERE c.program_id = :id ORDER BY c.id""",
+            {"id": found.id},
+        )
+    show(
+        [dict(r._mapping) for r in rows],
+        as_json=as_json,
+        empty="No channel yet; connect one with `hub channel add`.",
+    )
+
+
+@command.command("add")
+@click.argument("kind")
+@click.argument("name")
+@program_option
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A setting; may be repeated.")
+@click.option(
+    "--settings", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with settings (keeps secrets out of the shell's history).",
+)  # fmt: skip
+@click.option("--allow-private", is_flag=True, help="The shop may have a private address.")
+@click.option("--shares-shop", is_flag=True, help="The same shop may be connected more than once.")
+@json_option
+def add(
+    kind: str, name: str, program: str | None, pairs: tuple[str, ...], file: Path | None,
+    allow_private: bool, shares_shop: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Connect a shop or till of a KIND under a NAME; prints the address for its webhooks."""
+    from hub.connect import add_channel
+    from hub.outbox.channels import Handle
+    from hub.registry import UnknownConnector
+
+    settings = _settings(pairs, file)
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        try:
+            channel = add_channel(
+                session,
+                runtime,
+                program_id=found.id,
+                kind=kind,
+                name=name,
+                settings=settings,
+                actor=ACTOR,
+                shares_shop=shares_shop,
+                allow_private=allow_private,
+            )
+        except UnknownConnector as error:
+            raise Refusal(str(error)) from None
+        except Fault as fault:
+            raise Refusal(fault.detail) from None
+        address = Handle(runtime, channel).webhook_url
+    show_one({"id": channel.public_id, "kind": kind, "name": name, "webhook": address}, as_json=as_json)
+
+
+@command.command("settings")
+@click.argument("kind")
+@json_option
+def settings_(kind: str, as_json: bool) -> None:
+    """The settings a KIND of channel takes."""
+    from hub.registry import UnknownConnector, connector_class
+    from hub.settings import load
+
+    try:
+        connector = connector_class(kind, load().connectors)
+    except UnknownConnector as error:
+        raise Refusal(str(error)) from None
+    rows = [
+        {
+            "setting": name,
+            "needed": field.required,
+            "secret": bool(field.metadata.get("secret")),
+            "kind": type(field).__name__.lstrip("_").lower(),
+        }
+        for name, field in connector.settings_schema().fields.items()
+    ]
+    show(rows, as_json=as_json)
+
+
+@command.command("test")
+@click.argument("channel")
+@json_option
+def test(channel: str, as_json: bool) -> None:
+    """Ask a channel (its id) whether the connection is well."""
+    from hub.bulk import run
+    from hub.outbox import channels
+
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            rows = run(session, "SELECT id FROM channels WHERE public_id = :id", {"id": channel})
+            if not rows:
+                raise Refusal(f"there is no channel {channel!r}; `hub channel list` shows them")
+            its = channels.by_ids(session, [rows[0].id])[rows[0].id]
+        connector = channels.connector_of(runtime, its)
+        if "health" not in type(connector).capabilities():
+            raise Refusal(f"a channel of the kind {its.kind} cannot be asked; send it a sale and look")
+        try:
+            health = connector.health()
+        except Fault as fault:
+            raise Refusal(fault.detail) from None
+    show_one({"ok": health.ok, "code": health.code, "detail": health.detail}, as_json=as_json)
+
+
+@command.command("pause")
+@click.argument("channel")
+def pause(channel: str) -> None:
+    """Stop pushing to a channel; what it sends is still taken."""
+    _set_status(channel, "paused")
+
+
+@command.command("resume")
+@click.argument("channel")
+def resume(channel: str) -> None:
+    """Push to a channel again; what waited goes out."""
+    _set_status(channel, "active")
+
+
+def _set_status(channel: str, status: str) -> None:
+    from hub.audit import record
+    from hub.bulk import run
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        rows = run(
+            session,
+            """UPDATE channels SET status = :status, down_until = NULL, down_count = 0
+               WHERE public_id = :id AND status <> 'disconnected' RETURNING program_id""",
+            {"status": status, "id": channel},
+        )
+        if not rows:
+            raise Refusal(f"there is no channel {channel!r}; `hub channel list` shows them")
+        record(session, rows[0].program_id, ACTOR, f"channel.{status}", channel)
+    click.echo(f"{channel} is {status}")
+
+
+def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if file:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise Refusal(f"{file}: not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise Refusal(f"{file}: a JSON object is expected")
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {pair!r}: write NAME=VALUE")
+        found[name] = value
+    return found

@@ -1,0 +1,71 @@
+"""What the commands that work with the database share."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub.attach import attached
+from hub.errors import Refusal
+from hub.settings import load
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from hub.program.store import Program
+    from hub.runtime import Runtime
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+ACTOR = f"cli:{_login()}"
+"""Who did it, as noted on entries, replays and in the audit."""
+
+
+def program_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--program`, needed only where the hub has several."""
+    return click.option("-p", "--program", help="Slug or id; may be left out when there is only one.")(
+        command
+    )
+
+
+@contextmanager
+def ground() -> Iterator[Runtime]:
+    """A runtime beside the running hub, or on its own when none runs."""
+    from hub import migrate
+    from hub.runtime import Runtime
+
+    with attached(load()) as settings:
+        runtime = Runtime.start(settings)
+        migrate.refuse_outdated(runtime.engine)
+        try:
+            yield runtime
+        finally:
+            runtime.engine.dispose()
+
+
+def find_program(session: Session, slug: str | None) -> Program:
+    """The named programme, or the only one. Raises `Refusal`."""
+    from hub.program import store
+
+    if slug:
+        found = store.by_slug(session, slug)
+        if found is None:
+            raise Refusal(f"there is no programme {slug!r}; `hub program list` shows them")
+        return found
+    every = store.all_programs(session)
+    if len(every) == 1:
+        return every[0]
+    if not every:
+        raise Refusal("there is no programme yet; make one with `hub program add`")
+    raise Refusal(f"name one with --program: {', '.join(p.slug for p in every)}")

@@ -1,0 +1,135 @@
+"""`hub member`: members, their identities and balances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.errors import Refusal
+from hub.show import json_option, show, show_one
+
+SHOWN = 50
+
+
+@click.group("member")
+def command() -> None:
+    """Members, their identities and balances."""
+
+
+@command.command("find")
+@click.argument("text")
+@program_option
+@json_option
+def find(text: str, program: str | None, as_json: bool) -> None:
+    """Find members by phone (in any spelling), e-mail, card, customer id or mem_ id."""
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        rows = [_row(session, member, runtime.clock()) for member in _search(session, found, text)]
+    show(rows, as_json=as_json, empty=f"No member is known as {text!r}.")
+
+
+@command.command("show")
+@click.argument("text")
+@program_option
+@json_option
+def show_(text: str, program: str | None, as_json: bool) -> None:
+    """A member's movements with running balance, newest first."""
+    from hub.members import view
+
+    with ground() as runtime, runtime.sessions() as session:
+        member = only_member(session, find_program(session, program), text)
+        rows = [
+            {
+                "seq": e.seq,
+                "points": e.amount,
+                "balance": e.balance_after,
+                "what": e.counter,
+                "why": ", ".join(step["code"] for step in e.explanation),
+                "sale": e.transaction,
+                "when": e.recorded_at,
+            }
+            for e in view.entries(session, member.id, before=None, limit=SHOWN)
+        ]
+        head = _row(session, member, runtime.clock())
+    if not as_json:
+        show_one(head, as_json=False)
+    show(rows, as_json=as_json, empty="No movement of points yet.")
+
+
+@command.command("adjust")
+@click.argument("text")
+@click.argument("points", type=int)
+@click.option("--reason", required=True, help="Kept with the entry; no personal data.")
+@click.option("--key", help="Makes it safe to repeat: the same key is carried out once.")
+@program_option
+@json_option
+def adjust(
+    text: str, points: int, reason: str, key: str | None, program: str | None, as_json: bool
+) -> None:
+    """Give (+) or take (-) POINTS by hand; put -- before a negative number."""
+    from hub.audit import record
+    from hub.ids import new_id
+    from hub.ledger import commands
+    from hub.ledger.commands import Command, NotEnoughPoints, ReferenceConflict
+
+    if points == 0 or abs(points) > 2**53:
+        raise click.UsageError("POINTS must not be 0")
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        member = only_member(session, found, text)
+        steps = ({"code": "adjusted", "points": str(points), "reason": reason[:200]},)
+        order = Command(
+            found.id,
+            member.id,
+            f"adjust:{key or new_id('adj')}",
+            ACTOR,
+            runtime.chain_key,
+            explanation=steps,
+        )
+        try:
+            done = commands.adjust(session, order, points)
+        except NotEnoughPoints as refused:
+            raise Refusal(f"only {refused.available} points are available") from None
+        except ReferenceConflict:
+            raise Refusal(f"the key {key!r} was used for another adjustment") from None
+        record(session, found.id, ACTOR, "member.adjusted", member.public_id, {"points": points})
+    show_one(
+        {"member": member.public_id, "balance": done.balance, "repeated": done.repeated}, as_json=as_json
+    )
+
+
+def only_member(session: Any, program: Any, text: str) -> Any:
+    """The one member a text names. Raises `Refusal` for none and for several."""
+    found = _search(session, program, text)
+    if not found:
+        raise Refusal(f"no member is known as {text!r}")
+    if len(found) > 1:
+        raise Refusal(f"{text!r} names several members: {', '.join(m.public_id for m in found)}")
+    return found[0]
+
+
+def _search(session: Any, program: Any, text: str) -> list[Any]:
+    from hub.members import view
+
+    if text.startswith("mem_"):
+        member = view.find(session, program.id, text)
+        return [member] if member else []
+    found = {}
+    for kind in ("phone", "email", "card", "customer"):
+        for row in view.search(session, program.id, program.region, kind=kind, text=text):
+            found[row.id] = row
+    return list(found.values())
+
+
+def _row(session: Any, member: Any, now: Any) -> dict[str, Any]:
+    from hub.members import view
+
+    keys = view.identities(session, member.id)
+    return {
+        "id": member.public_id,
+        "name": member.name,
+        **view.balance(session, member.id, now),
+        "known_as": ", ".join(f"{k['kind']} {k['value']}" for k in keys),
+    }

@@ -1,0 +1,185 @@
+"""`hub program`: programmes, their rules, their API keys."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.errors import Refusal
+from hub.show import json_option, show, show_one
+
+
+@click.group("program")
+def command() -> None:
+    """Programmes and their rules."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """All programmes of this hub."""
+    from hub.program import store
+
+    with ground() as runtime, runtime.sessions() as session:
+        rows = [
+            {"slug": p.slug, "name": p.name, "currency": p.currency, "time_zone": p.time_zone, "id": p.public_id}
+            for p in store.all_programs(session)
+        ]  # fmt: skip
+    show(rows, as_json=as_json, empty="No programme yet; make one with `hub program add`.")
+
+
+@command.command("add")
+@click.argument("slug")
+@click.option("--name", help="As members see it; the slug when left out.")
+@click.option("--currency", default="VND", show_default=True, help="ISO 4217 code.")
+@click.option("--time-zone", default="Asia/Ho_Chi_Minh", show_default=True)
+@click.option("--region", default="VN", show_default=True, help="Country of national phone numbers.")
+@click.option("--locale", default="vi", show_default=True, type=click.Choice(["vi", "en"]))
+@click.option("--starts", type=click.DateTime(), help="Sales before are ignored (UTC; default: now).")
+@click.option("--rules", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file.")
+@json_option
+def add(
+    slug: str, name: str | None, currency: str, time_zone: str, region: str, locale: str,
+    starts: datetime | None, rules: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a programme with its first rules."""
+    from sqlalchemy.exc import IntegrityError
+
+    from hub.program import store
+
+    _check(slug, currency, time_zone, region)
+    document = read_rules(rules) if rules else None
+    with ground() as runtime:
+        try:
+            with runtime.sessions.begin() as session:
+                program = store.create(
+                    session,
+                    slug=slug,
+                    name=name or slug,
+                    currency=currency,
+                    time_zone=time_zone,
+                    region=region,
+                    locale=locale,
+                    starts_at=starts.replace(tzinfo=UTC) if starts else runtime.clock(),
+                    document=document,
+                    actor=ACTOR,
+                )
+        except IntegrityError:
+            raise Refusal(f"there is a programme {slug!r} already") from None
+    show_one({"slug": program.slug, "id": program.public_id, "currency": currency}, as_json=as_json)
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a rules FILE without applying it."""
+    read_rules(file)
+    click.echo(f"{file}: valid")
+
+
+@command.command("apply")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@program_option
+@click.option(
+    "--from", "starts", type=click.DateTime(), help="When it takes effect (UTC; default: now)."
+)
+@json_option
+def apply(file: Path, program: str | None, starts: datetime | None, as_json: bool) -> None:
+    """Add a version with the rules in FILE; sales placed before keep the rules they were sold under."""
+    from hub.program import store
+    from hub.program.store import VersionRefused
+
+    document = read_rules(file)
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        now = runtime.clock()
+        effective = starts.replace(tzinfo=UTC) if starts else now
+        try:
+            number = store.add_version(
+                session, found, document, effective_from=effective, now=now, actor=ACTOR
+            )
+        except VersionRefused as error:
+            raise Refusal(str(error)) from None
+    show_one({"program": found.slug, "version": number, "in_force_from": effective}, as_json=as_json)
+
+
+@command.command("show")
+@program_option
+@json_option
+def show_(program: str | None, as_json: bool) -> None:
+    """The versions of a programme's rules."""
+    from hub.bulk import run
+
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        rows = run(
+            session,
+            "SELECT number, effective_from, actor, document FROM program_versions"
+            " WHERE program_id = :id ORDER BY number",
+            {"id": found.id},
+        )
+    show([dict(r._mapping) for r in rows], as_json=as_json)
+
+
+@command.command("key")
+@click.argument("name")
+@program_option
+@click.option("--scope", "scopes", multiple=True, help="May be given several times; all when left out.")
+@json_option
+def key(name: str, program: str | None, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Make an API key; its secret is shown once."""
+    from hub.web import keys
+
+    unknown = sorted(set(scopes) - set(keys.SCOPES))
+    if unknown:
+        raise click.UsageError(f"no scope {unknown[0]!r}; there are {', '.join(keys.SCOPES)}")
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        public_id, secret = keys.create(
+            session, found, name=name, scopes=scopes or keys.SCOPES, actor=ACTOR
+        )
+    show_one(
+        {"id": public_id, "key": secret, "scopes": ", ".join(scopes or keys.SCOPES)}, as_json=as_json
+    )
+
+
+def read_rules(file: Path) -> Mapping[str, Any]:
+    """The document of a TOML file. Raises `Refusal` naming the file, the path and the fix."""
+    from hub.program.document import DocumentRefused, check
+
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        check(document)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"{file}: {error}") from None
+    except DocumentRefused as error:
+        raise Refusal(f"{file}: {error}") from None
+    return document
+
+
+def _check(slug: str, currency: str, time_zone: str, region: str) -> None:
+    import re
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    import phonenumbers
+
+    from hub.money import NotMoney, minor_units
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", slug):
+        raise click.UsageError(f"{slug!r} is no slug: small letters, digits and dashes")
+    try:
+        minor_units(currency)
+    except NotMoney:
+        raise click.UsageError(f"--currency {currency!r} is no ISO 4217 currency") from None
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise click.UsageError(f"--time-zone {time_zone!r} is no IANA time zone") from None
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise click.UsageError(f"--region {region!r} is no ISO 3166 country")
