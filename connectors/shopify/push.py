@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import Any
 
 from connectors.shopify import operations
@@ -61,7 +62,7 @@ def set_balance(channel: ChannelHandle, command: SetBalance) -> Receipt:
         "points": ("number_integer", str(command.points)),
         "available": ("number_integer", str(command.available)),
         "pending": ("number_integer", str(command.pending)),
-        "as_of": ("date_time", command.as_of.isoformat(timespec="seconds")),
+        "as_of": ("date_time", command.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
     }
     owner = _customer_gid(command.customer)
     metafields = [

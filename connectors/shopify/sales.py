@@ -18,6 +18,7 @@ from hub.canonical import (
     Origin,
     Payment,
     Place,
+    Refund,
     Sale,
     SaleState,
 )
@@ -41,22 +42,6 @@ def sale_of(
     state = _state(order)
     lines = _lines(order, currency)
     shipping, shipping_tax = _shipping(order, currency)
-    kinds = {line.key: line.kind for line in lines}
-    rate = rate_of([order["total"], order["subtotal"]], currency)
-    refunds = tuple(
-        refund_of(
-            refund,
-            order_id=order["id"],
-            currency=currency,
-            taxes_included=bool(order["taxes_included"]),
-            kinds=kinds,
-            rate=rate,
-            version=version,
-            as_of=as_of,
-            path=f"$.refunds[{index}]",
-        )
-        for index, refund in enumerate(order["refunds"])
-    )
     return Sale(
         external_id=order["id"],
         number=order["name"] or "",
@@ -74,10 +59,32 @@ def sale_of(
         customer=customer,
         codes=tuple(dict.fromkeys(order["codes"] or ())),
         payments=_payments(order, currency, state),
-        refunds=refunds,
+        refunds=_refunds(order, lines, currency, version, as_of),
         place=_place(order),
         origin=_origin(order),
         test=bool(order["test"]),
+    )
+
+
+def _refunds(
+    order: _Order, lines: Sequence[Line], currency: str, version: int, as_of: datetime
+) -> tuple[Refund, ...]:
+    """The order's own list; a refund in it is as new as the order."""
+    kinds = {line.key: line.kind for line in lines}
+    rate = rate_of([order["total"], order["subtotal"]], currency)
+    return tuple(
+        refund_of(
+            refund,
+            order_id=order["id"],
+            currency=currency,
+            taxes_included=bool(order["taxes_included"]),
+            kinds=kinds,
+            rate=rate,
+            version=version,
+            as_of=as_of,
+            path=f"$.refunds[{index}]",
+        )
+        for index, refund in enumerate(order["refunds"])
     )
 
 
@@ -124,7 +131,7 @@ def _lines(order: _Order, currency: str) -> list[Line]:
                 product_id=line["product_id"],
                 variant_id=line["variant_id"],
                 name=line["name"] or "",
-                discounted=discounts[index] > 0,
+                discounted=True if discounts[index] > 0 else None,
                 current_quantity=_pieces(line["current_quantity"]),
             )
         )

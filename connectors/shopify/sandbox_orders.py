@@ -89,9 +89,23 @@ class Books:
 
     def order(self, wish: Mapping[str, Any], customer: JSON | None, now: datetime) -> JSON:
         """An unpaid order of the wished lines, without discounts yet."""
+        order = self._blank(stamp(now)) | {
+            "taxes_included": bool(wish.get("taxes_included", False)),
+            "customer": customer,
+            "email": customer["email"] if customer else "",
+            "contact_email": customer["email"] if customer else None,
+            "billing_address": _address(customer),
+            "line_items": [self.line(line) for line in wish.get("lines", ())],
+            "shipping_lines": self._shipping(wish),
+            "_tax_rate": Decimal(str(wish.get("tax_rate", "0"))),
+            "_paid": _ZERO,
+        }
+        self.total(order)
+        return order
+
+    def _blank(self, moment: str) -> JSON:
         order_id, number = self.new_id(), next(self._numbers)
-        moment = stamp(now)
-        order: JSON = {
+        return {
             "id": order_id,
             "admin_graphql_api_id": f"gid://shopify/Order/{order_id}",
             "app_id": WEB_APP,
@@ -105,7 +119,6 @@ class Books:
             "closed_at": None,
             "confirmation_number": f"C{number}",
             "confirmed": True,
-            "contact_email": customer["email"] if customer else None,
             "created_at": moment,
             "currency": self.currency,
             "current_total_additional_fees_set": None,
@@ -114,7 +127,6 @@ class Books:
             "device_id": None,
             "discount_codes": [],
             "duties_included": False,
-            "email": customer["email"] if customer else "",
             "estimated_taxes": False,
             "financial_status": "pending",
             "fulfillment_status": None,
@@ -135,26 +147,16 @@ class Books:
             "tags": "",
             "tax_exempt": False,
             "tax_lines": [],
-            "taxes_included": bool(wish.get("taxes_included", False)),
             "test": False,
             "token": f"{order_id:x}",
             "updated_at": moment,
             "user_id": None,
-            "billing_address": _address(customer),
-            "customer": customer,
             "discount_applications": [],
             "fulfillments": [],
-            "line_items": [self.line(line) for line in wish.get("lines", ())],
             "payment_terms": None,
             "refunds": [],
             "shipping_address": None,
-            "shipping_lines": self._shipping(wish),
         }
-        rate = Decimal(str(wish.get("tax_rate", "0")))
-        order["_tax_rate"] = rate
-        order["_paid"] = _ZERO
-        self.total(order)
-        return order
 
     def line(self, wish: Mapping[str, Any]) -> JSON:
         """A line of an order: goods, "gift_card" or "tip"."""

@@ -709,6 +709,5 @@ def test_lines_are_told_apart_by_shopifys_id(shopify: ShopifyConnector, deliveri
         product_id="6200360436013",
         variant_id="6200360436014",
         name="Oolong <250 g> & tin",
-        discounted=False,
         current_quantity=Decimal(3),
     )

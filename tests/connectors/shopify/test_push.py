@@ -276,7 +276,7 @@ def test_a_balance_is_written_to_the_apps_own_namespace(
         "points": "120",
         "available": "100",
         "pending": "20",
-        "as_of": "2026-11-23T05:00:00+00:00",
+        "as_of": "2026-11-23T05:00:00Z",
     }
     assert {(f["ownerId"], f["namespace"]) for f in fields} == {
         ("gid://shopify/Customer/5", "$app:loyalty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,11 @@ from graphql import build_schema, parse, validate
 from connectors.shopify import operations, sandbox
 from hub.canonical import Customer, Deleted, Ignored, LineKind, Product, Refund, Sale, SaleState, Thin
 from hub.connector import CreateCode, CustomerKey, Lookup, RevokeCode, SetBalance, Verdict
-from hub.errors import ChannelDown, Misconfigured, Rejected
+from hub.errors import BadPayload, ChannelDown, Misconfigured, Rejected
 from hub.transactions.merge import amounts
+from tests.connectors.channel import message
 from tests.connectors.shopify.conftest import Shop
+from tests.connectors.wrecking import wrecks
 
 SCHEMA = Path(sandbox.__file__).with_name("admin_2026-10.graphql")
 NOW = datetime.now(UTC)
@@ -242,6 +245,28 @@ def test_a_resent_webhook_is_byte_for_byte_the_same_delivery(shop: Shop) -> None
     shop.sell(customer=ANN, lines=[CUP])
     first, second = shop.told()[-4:-2]
     assert shop.connector.delivery_key(first) == shop.connector.delivery_key(second)
+
+
+@pytest.mark.parametrize("what", ["sale", "customer", "product", "code"])
+def test_a_spoilt_answer_of_a_look_up_ends_as_a_result_or_bad_payload(shop: Shop, what: str) -> None:
+    sold = shop.sell(customer=ANN, lines=[TEA], shipping="5.00", tax_rate="0.08")
+    shop.ask(f"sales/{sold}/refund", lines=[{"sku": "TEA", "quantity": 1}], shipping=True)
+    order = shop.sandbox.shop.orders[int(sold)]
+    customer, line = str(order["customer"]["id"]), order["line_items"][0]
+    shop.connector.push(ten_off(customer))
+    ids = {"sale": sold, "customer": customer, "product": str(line["product_id"]), "code": "LOY-7QXM2K"}
+    (answer,) = shop.connector.fetch(Lookup(what, ids[what]))  # type: ignore[arg-type]
+    body = json.loads(answer.body)
+    body.pop("extensions", None)
+    answered, refused = 0, set()
+    for _, spoilt in wrecks(json.dumps(body).encode()):
+        try:
+            answered += len(shop.connector.normalise(message(answer.topic, spoilt, answer.headers)))
+        except BadPayload as error:
+            refused.add(error.path)
+    assert answered
+    assert refused
+    assert all(path.startswith("$") for path in refused)
 
 
 # --- codes -------------------------------------------------------------------------------------
