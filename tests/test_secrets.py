@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def test_after_rotation_the_old_key_can_go() -> None:
 
 
 @pytest.mark.parametrize("act", [Secrets.decrypt, Secrets.rotate])
-def test_a_key_that_does_not_fit_is_a_sentence_that_says_what_to_do(act) -> None:  # type: ignore[no-untyped-def]
+def test_a_key_that_does_not_fit_is_a_sentence_that_says_what_to_do(
+    act: Callable[[Secrets, bytes], object],
+) -> None:
     with pytest.raises(SecretsError, match=r"put the key .* back into HUB_KEYS"):
         act(Secrets([NEW]), Secrets([OLD]).encrypt(SECRET))
 

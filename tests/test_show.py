@@ -4,12 +4,13 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub.show import show, show_one
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"member": "mem_1", "points": 12, "since": datetime(2026, 1, 2, tzinfo=UTC), "note": "[bold]x"},
     {"member": "mem_2", "points": None, "since": None, "note": True},
 ]

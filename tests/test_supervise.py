@@ -112,11 +112,13 @@ def _command(entry: Path) -> str:
         return ""
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> float:
-    """Seconds until the condition held."""
+def wait_for(
+    condition: Callable[[], object], seconds: float = 10, said: Callable[[], str] = lambda: ""
+) -> float:
+    """Seconds until the condition held; `said` is shown when it did not."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
+        assert time.monotonic() - began < seconds, f"it did not happen in time\n{said()[-3000:]}"
         time.sleep(0.05)
     return time.monotonic() - began
 
@@ -202,7 +204,7 @@ def test_a_child_that_is_killed_is_started_again(running: Up, word: str) -> None
     before = running.children(word)
     os.kill(before[0], signal.SIGKILL)
     wait_for(lambda: running.children(word) and not set(before) & set(running.children(word)))
-    wait_for(running.answers)
+    wait_for(running.answers, said=running.log)
     assert "killed by signal 9" in running.log()
 
 
@@ -215,7 +217,7 @@ def test_a_server_that_is_killed_is_started_again(running: Up) -> None:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: postgres.running_pid(place) and valkey.running_pid(place))
     wait_for(lambda: running.ask("SELECT 1") == 1)
-    wait_for(running.answers)
+    wait_for(running.answers, said=running.log)
 
 
 # --- ends and new beginnings -----------------------------------------------------------------------
