@@ -45,7 +45,7 @@ def buyer_of(order: Mapping[str, Any]) -> CustomerRef | None:
     customer, billing = order["customer"] or {}, order["billing"] or {}
     phones = _each_once(order["phone"], _phone(customer), billing.get("phone"))
     emails = _each_once(order["email"], _email(customer))
-    if not (customer or phones or emails):
+    if not (customer.get("id") or phones or emails):
         return None
     address = billing or customer.get("default_address") or {}
     return CustomerRef(

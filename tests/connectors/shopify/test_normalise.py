@@ -614,7 +614,7 @@ def test_an_order_without_a_customer_is_a_guests(
         del body["customer"]
     found = one(shopify, "orders/updated", body)
     assert isinstance(found, Sale)
-    assert found.customer is None or found.customer.external_id is None
+    assert found.customer is None
 
 
 def test_a_customer_keeps_the_phone_of_their_record_not_of_an_address(
