@@ -7,8 +7,8 @@ all of them through the same control routes, in words no platform uses:
     GET  /_sandbox/settings             {"kind", "settings"}: what a merchant would paste into the hub
     POST /_sandbox/connect              {"webhook_url"}: the platform now sends its webhooks there
     POST /_sandbox/sales                a sale: {"customer": {"name", "phone", "email", "external_id"?},
-                                        "lines": [{"sku", "name", "quantity", "price", "category"?, "kind"?}],
-                                        "currency"?, "codes"?, "state"?, "shipping"?, "fields"?}
+                                        "lines": [{"sku", "name", "quantity", "price", "category"?,
+                                        "kind"?}], "currency"?, "codes"?, "state"?, "shipping"?, "fields"?}
                                         -> {"external_id", "number", "total"}; prices are decimal strings
     GET  /_sandbox/sales/<id>           the sale as the platform's API would show it
     POST /_sandbox/sales/<id>/<verb>    pay, fulfil, cancel, trash, restore, delete, edit {"lines"},
@@ -18,7 +18,8 @@ all of them through the same control routes, in words no platform uses:
     GET  /_sandbox/balances             {customer id or email or phone: points} as pushed by the hub
     GET  /_sandbox/outbox               every webhook: {"n", "topic", "status": null | int, "held"}
     POST /_sandbox/hold                 webhooks are kept back from now on
-    POST /_sandbox/release              {"order": "recorded" | "reversed" | [n, ...]}: send them, stop holding
+    POST /_sandbox/release              {"order": "recorded" | "reversed" | [n, ...]}: send them, and
+                                        stop holding
     POST /_sandbox/resend               {"n": [..] | "last", "times": 1}: the very same bytes again
     POST /_sandbox/faults               {"fault": name, "times": count or null, ...options}
     DELETE /_sandbox/faults             all faults off
@@ -34,11 +35,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from flask import Flask, Response, abort, jsonify, request
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 SEND_SECONDS = 10
 
@@ -76,6 +78,8 @@ class Sandbox:
     """Where this sandbox listens; set by the server before the first request."""
 
     def __init__(self) -> None:
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The platform's clock; it also dates every answer."""
         self.app = Flask(f"sandbox.{self.kind}")
         self.lock = threading.RLock()
         self.outbox: list[Outgoing] = []
@@ -236,13 +240,21 @@ class Sandbox:
         return jsonify({})
 
 
+def _server(sandbox: Sandbox, port: int) -> BaseWSGIServer:
+    class Handler(WSGIRequestHandler):
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(timestamp or sandbox.now().timestamp())
+
+    return make_server("127.0.0.1", port, sandbox.app, threaded=True, request_handler=Handler)
+
+
 def serve(sandbox: Sandbox) -> None:
     """Run until killed: `python -m connectors.<kind>.sandbox --port N` (0 picks a free one). The
     first line printed is the address."""
     parser = argparse.ArgumentParser(prog=f"sandbox of {sandbox.kind}")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
-    server = make_server("127.0.0.1", options.port, sandbox.app, threaded=True)
+    server = _server(sandbox, options.port)
     sandbox.address = f"http://127.0.0.1:{server.server_port}"
     print(sandbox.address, flush=True)
     server.serve_forever()
@@ -252,7 +264,7 @@ class Running:
     """A sandbox served from a thread of this process, for tests: `with Running(sandbox) as url`."""
 
     def __init__(self, sandbox: Sandbox, port: int = 0) -> None:
-        self._server = make_server("127.0.0.1", port, sandbox.app, threaded=True)
+        self._server = _server(sandbox, port)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         sandbox.address = self.url
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

@@ -60,7 +60,7 @@ class TillSandbox(Sandbox):
         super().__init__()
         self.currency = currency
         self.till = till
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now or self.now
         self.webhook_url = ""
         self.sales: dict[str, JSON] = {}
         self.refunds: dict[str, JSON] = {}

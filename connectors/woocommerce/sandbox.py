@@ -120,7 +120,7 @@ class WooCommerceSandbox(Sandbox):
         super().__init__()
         self.currency = currency
         self.decimals = decimals
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now or self.now
         self.orders: dict[int, JSON] = {}
         self.refunds: dict[int, list[JSON]] = {}
         self.customers: dict[int, JSON] = {}
@@ -691,7 +691,6 @@ class WooCommerceSandbox(Sandbox):
     def _disturb(self, response: Response) -> Response:
         if not request.path.startswith(API):
             return response
-        response.headers["Date"] = self.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
         done = request.method != "GET" and response.status_code < 300
         if done and self.fault("drop_after_write"):
             hang_up()
