@@ -187,9 +187,10 @@ def _tips(
         for line, worth in zip(lines, gross, strict=True)
         if not (line["product_id"] or line["variant_id"] or line["requires_shipping"] or line["taxable"])
     }
+    names = {line["id"]: (line["name"] or "").lower() for line in lines}
     exact = [key for key, worth in could_be.items() if worth == received]
     if exact:
-        return frozenset(exact[:1])
+        return frozenset({min(exact, key=lambda key: names[key] != "tip")})
     return frozenset(could_be) if sum(could_be.values(), ZERO) == received else frozenset()
 
 

@@ -343,7 +343,7 @@ class ShopifySandbox(Sandbox):
         """The customer of this id, email or phone, else a new one; None for a guest."""
         if not wish or not any(wish.get(key) for key in ("external_id", "email", "phone", "name")):
             return None, False
-        if found := self.shop.customers.get(_id(wish.get("external_id") or "")):
+        if found := self.shop.customers.get(_id(str(wish.get("external_id") or ""))):
             return found, False
         for customer in self.shop.customers.values():
             same_email = wish.get("email") and (customer["email"] or "").lower() == wish["email"].lower()

@@ -63,9 +63,10 @@ class Books:
     # --- customers ---
 
     def customer(self, wish: Mapping[str, Any], now: datetime) -> JSON:
-        """A new customer; a phone is kept as typed, as the API does for a valid one."""
+        """A new customer, under the wished id if it is a number; the phone is kept as typed."""
         first, _, last = (wish.get("name") or "").partition(" ")
-        customer_id = self.new_id()
+        wished = str(wish.get("external_id") or "")
+        customer_id = int(wished) if wished.isdigit() else self.new_id()
         return {
             "id": customer_id,
             "created_at": stamp(now),

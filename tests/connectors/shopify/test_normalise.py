@@ -307,6 +307,10 @@ def test_a_tip_without_a_mark_is_known_by_its_worth(
             line.pop(key, None)
     sale = sale_of(shopify, message("orders/updated", json.dumps(body)))
     assert [line.name for line in sale.lines if line.kind is LineKind.TIP] == ["Tip"]
+    custom = {**body["line_items"][2], "id": 1, "name": "Gift wrap"}
+    body["line_items"].insert(0, custom)
+    sale = sale_of(shopify, message("orders/updated", json.dumps(body)))
+    assert [line.name for line in sale.lines if line.kind is LineKind.TIP] == ["Tip"]
     body["total_tip_received"] = "0.00"
     sale = sale_of(shopify, message("orders/updated", json.dumps(body)))
     assert LineKind.TIP not in {line.kind for line in sale.lines}

@@ -71,7 +71,7 @@ NOTHING: dict[str, Any] = {"codeDiscountNodeByCode": None}
 
 
 def sent(api: responses.RequestsMock, index: int = -1) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(api.calls[index].request.body)
+    body: dict[str, Any] = json.loads(api.calls[index].request.body or b"")
     return body
 
 

@@ -236,6 +236,13 @@ def test_a_sale_without_a_customer_can_be_claimed(shop: Shop) -> None:
     assert claimed.emails == ("ann@example.com",)
 
 
+def test_a_customer_may_be_asked_for_by_id(shop: Shop) -> None:
+    for _ in range(2):
+        shop.sell(customer={"external_id": "77", "email": "dee@example.com"}, lines=[CUP])
+    assert list(shop.sandbox.shop.customers) == [77]
+    assert len(shop.told("customers/create")) == 1
+
+
 def test_a_resent_webhook_is_byte_for_byte_the_same_delivery(shop: Shop) -> None:
     shop.sell(customer=ANN, lines=[CUP])
     before = shop.told()[-1]
