@@ -8,7 +8,8 @@ all of them through the same control routes, in words no platform uses:
     POST /_sandbox/connect              {"webhook_url"}: the platform now sends its webhooks there
     POST /_sandbox/sales                a sale: {"customer": {"name", "phone", "email", "external_id"?},
                                         "lines": [{"sku", "name", "quantity", "price", "category"?,
-                                        "kind"?}], "currency"?, "codes"?, "state"?, "shipping"?, "fields"?}
+                                        "kind"?}], "currency"?, "codes"?, "state"?, "shipping"?,
+                                        "fields"?}
                                         -> {"external_id", "number", "total"}; prices are decimal strings
     GET  /_sandbox/sales/<id>           the sale as the platform's API would show it
     POST /_sandbox/sales/<id>/<verb>    pay, fulfil, cancel, trash, restore, delete, edit {"lines"},
