@@ -168,7 +168,7 @@ class OrderSchema(_Read):
     total = Amount(required=True)
     shipping_total = Amount(required=True)
     shipping_tax = Amount(required=True)
-    customer_id = Id(required=True)
+    customer_id = Id(required=True, allow_none=True)
     billing = fields.Nested(_Billing(), required=True, allow_none=True)
     payment_method = Text(load_default="")
     created_via = Text(load_default="")

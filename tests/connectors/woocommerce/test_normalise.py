@@ -301,6 +301,15 @@ def test_a_guest_has_no_customer_id_even_with_a_members_email(
     assert customer.emails == ("linh.tran@example.com",)
 
 
+@pytest.mark.parametrize("nobody", [0, None])
+def test_no_customer_id_is_a_guest(
+    woo: WooCommerceConnector, deliveries: Deliveries, nobody: int | None
+) -> None:
+    customer = sale_of(woo, order(deliveries, "020", customer_id=nobody)).customer
+    assert customer is not None
+    assert customer.external_id is None
+
+
 def test_nobody_is_named_by_a_name_alone(woo: WooCommerceConnector, deliveries: Deliveries) -> None:
     assert sale_of(woo, deliveries["063"]).customer is None
 

@@ -408,6 +408,11 @@ def test_a_store_in_trouble_gets_its_code_when_it_is_well_again(
     assert shop.connector.push(shop.create()).changed is True
 
 
+def test_a_slow_store_is_waited_for(shop: Shop) -> None:
+    shop.steer("faults", fault="slow_drip", seconds=0.0002, times=None)
+    assert shop.connector.push(shop.create()).changed is True
+
+
 def test_a_store_that_limits_says_until_when(shop: Shop) -> None:
     shop.steer("faults", fault="too_many_requests", retry_after=60)
     with pytest.raises(ChannelDown) as caught:
