@@ -61,8 +61,13 @@ class Hub:
         return f"{self.url}/webhooks/{channel.token}"
 
     def work(self, rounds: int = 6) -> None:
-        """Process and push until nothing is due."""
+        """Process and push until nothing is due; what was delayed on purpose (balances, so that a
+        burst becomes one push) is due at once, what is retried after a fault is not."""
         for _ in range(rounds):
+            with self.runtime.sessions.begin() as session:
+                session.execute(
+                    text("UPDATE deliveries SET due_at = now() WHERE state = 'due' AND code IS NULL")
+                )
             if process.drain(self.runtime) + push.drain(self.runtime) == 0:
                 return
 

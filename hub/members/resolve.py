@@ -64,6 +64,10 @@ class Directory:
         """The member that this one is an alias of, or itself."""
         return self.roots.get(member_id, member_id)
 
+    def newly_known(self) -> set[int]:
+        """Existing members that got a key in this batch: channels may know them now."""
+        return {m for m in self.new_identities.values() if m not in self.new_members}
+
     def find(self, mention: Mention) -> int | None:
         """The member a mention means: its strongest known key decides. Changes nothing."""
         if mention.claim in self.claims:

@@ -195,6 +195,26 @@ def lock(
     return Locked(session, program_id, chain_key, vouchers, transactions)
 
 
+def plan_where_known(
+    session: Session, program_id: int, members: Iterable[int], channels: Iterable[Channel]
+) -> None:
+    """A member who appears in a channel gets the codes there that are live elsewhere."""
+    wanted = sorted(members)
+    if not wanted:
+        return
+    by_id = {c.id: c for c in channels}
+    for row in run(
+        session,
+        """SELECT v.public_id, vc.channel_id FROM vouchers v JOIN voucher_channels vc ON vc.voucher_id = v.id
+           WHERE v.program_id = :program AND v.member_id = ANY(:members)
+             AND v.state IN ('planned', 'live') AND vc.state = 'planned'""",
+        {"program": program_id, "members": wanted},
+    ):
+        if row.channel_id in by_id:
+            pushes = code_pushes(program_id, row.public_id, "create_code", [by_id[row.channel_id]])
+            deliveries.enqueue(session, pushes)
+
+
 def code_pushes(program_id: int, voucher: str, topic: str, channels: Iterable[Channel]) -> list[Push]:
     """One row a voucher and channel: what is pushed follows from the voucher's state by then."""
     return [

@@ -34,6 +34,9 @@ from hub.transactions.post import Ground, Key, Transaction, mention_of, post_arr
 
 log = structlog.get_logger()
 
+BALANCE_DELAY = timedelta(seconds=2)
+"""A burst of orders of one member becomes one push of the balance it ends with."""
+
 AGAIN = 5
 """How often a batch is tried again when another one came between."""
 
@@ -161,6 +164,9 @@ class _Batch:
         profile.follow(self.session, self.program_id, self._merged(good), self._gone(good))
         touched = self.vouchers.settle(self.ground.situations, self.channels.values())
         self._tell(transactions.values(), touched)
+        uses.plan_where_known(
+            self.session, self.program_id, directory.newly_known(), self.channels.values()
+        )
         self._look_up(good, transactions)
         self._finish(understood, transactions, int((time.monotonic() - started) * 1000))
 
@@ -348,6 +354,7 @@ def balance_pushes(
             subject=f"member:{member}",
             priority=deliveries.LATER,
             body={"action": "set_balance", "member": member},
+            delay=BALANCE_DELAY,
         )
         for channel in all_channels
         if channel.status == "active" and _pushes(runtime.connector_class(channel.kind))

@@ -59,7 +59,7 @@ class Fold:
     ambiguous: bool
     """Different bytes carry the same (version, as_of): ask the platform (A2)."""
     placed_at: datetime | None
-    """The least value ever seen (A9)."""
+    """The least value ever seen (A9); so is the sale's `paid_at`, which some messages leave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ def fold(contributions: Iterable[Contribution], traits: Traits) -> Fold:
     sale = replace(
         sale,
         customer=attribution(snapshots, traits),
+        paid_at=min((at for c in snapshots if (at := _sale(c).paid_at)), default=None),
         refunds=tuple(c.body for c in refunds if isinstance(c.body, Refund)),
     )
     deciding = {winner.raw_hash, *(c.raw_hash for c in refunds), *(c.raw_hash for c in deleting)}

@@ -27,6 +27,9 @@ from hub.transactions.merge import Amounts, Contribution, Fold, amounts, fold
 CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of ours a channel's clock may be before its `placed_at` is clamped (A9)."""
 
+TWIN_WINDOW = timedelta(minutes=10)
+"""Two equal sales of one member in two channels within this time are suspected to be one (A8)."""
+
 Key = tuple[int, str]
 """(channel id, external id) of a sale."""
 
@@ -447,6 +450,27 @@ def _post(session: Session, ground: Ground, transactions: Sequence[Transaction])
     )
     for transaction in ready:
         transaction.change = changes[transaction.id]
+    _suspect_twins(session, ground, [t for t in ready if t.is_new and t.change])
+
+
+def _suspect_twins(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:
+    """The same member, amount and about the same time in another channel, and neither names the
+    other as its origin: an alert for people, never a silent merge (A8)."""
+    if len(ground.channels) < 2 or not transactions:
+        return
+    run(
+        session,
+        """INSERT INTO suspected_twins (program_id, transaction_id, other_id)
+           SELECT t.program_id, least(t.id, o.id), greatest(t.id, o.id)
+           FROM transactions t JOIN transactions o
+             ON o.member_id = t.member_id AND o.channel_id <> t.channel_id
+            AND o.placed_at BETWEEN t.placed_at - CAST(:about AS interval) AND t.placed_at + CAST(:about AS interval)
+            AND o.currency = t.currency AND o.goods_net + o.goods_tax = t.goods_net + t.goods_tax
+            AND o.points > 0
+           WHERE t.id = ANY(:ids)
+           ON CONFLICT DO NOTHING""",
+        {"ids": [t.id for t in transactions], "about": TWIN_WINDOW},
+    )
 
 
 def _target(transaction: Transaction) -> Target:

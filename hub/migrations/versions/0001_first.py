@@ -288,6 +288,19 @@ CREATE INDEX transactions_of_member ON transactions (member_id, placed_at) WHERE
 CREATE INDEX transactions_with_codes ON transactions USING gin (codes) WHERE codes <> '{}';
 CREATE INDEX transactions_waiting ON transactions (channel_id) WHERE waiting_for IS NOT NULL;
 
+CREATE TABLE suspected_twins (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    program_id bigint NOT NULL,
+    transaction_id bigint NOT NULL,
+    other_id bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz,
+    UNIQUE (transaction_id, other_id),
+    FOREIGN KEY (program_id, transaction_id) REFERENCES transactions (program_id, id),
+    FOREIGN KEY (program_id, other_id) REFERENCES transactions (program_id, id),
+    CHECK (transaction_id < other_id)
+);
+
 CREATE TABLE contributions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     transaction_id bigint NOT NULL REFERENCES transactions,
