@@ -31,9 +31,9 @@ TOPICS: list[tuple[type[Connector], str]] = [
 
 def _body(case: dict[str, Any]) -> bytes:
     if "base64" in case:
-        return base64.b64decode(case["base64"])
+        return bytes(base64.b64decode(case["base64"]))
     made = case["generate"]
-    return (made["repeat"] * made["times"] + made.get("then", "")).encode()
+    return f"{made['repeat'] * made['times']}{made.get('then', '')}".encode()
 
 
 @pytest.mark.skipif(not CASES.is_file(), reason="the torture cases do not stand beside the checkout")
