@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -271,6 +272,30 @@ def test_as_root_a_closed_path_is_refused_and_stays_closed(home: Path) -> None:
     with pytest.raises(EmbeddedError, match=f"who cannot enter {home}; set HUB_DATA"):
         embedded.start(home / "data")
     assert modes_above(home / "data") == before
+
+
+@as_root
+def test_as_root_the_data_of_somebody_else_is_refused(home: Path) -> None:
+    (home / "data").mkdir()
+    os.chown(home / "data", 65534, 65534)
+    with pytest.raises(EmbeddedError, match=r"belongs to .*: start the hub as that user"):
+        embedded.start(home / "data")
+
+
+@as_root
+def test_as_root_a_cluster_keeps_the_user_it_was_made_by(home: Path) -> None:
+    embedded.start(home / "data")
+    embedded.stop(home / "data")
+    number = 64321  # as if made on another machine, where the user had this number
+    for directory in ("postgres", "run", "log"):
+        for path in (home / "data" / directory, *(home / "data" / directory).rglob("*")):
+            os.chown(path, number, number)
+    try:
+        assert ask(embedded.start(home / "data"), "SELECT 1") == 1
+        assert embedded.prepare(home / "data").owner.pw_uid == number
+    finally:
+        embedded.stop(home / "data")
+        subprocess.run(["userdel", f"loyalty-hub-{number}"], check=False, capture_output=True)
 
 
 @as_root

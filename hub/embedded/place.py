@@ -26,11 +26,10 @@ SYSTEM_USER = "loyalty-hub"
 MAX_SOCKET_PATH = 100
 """macOS allows 103 bytes for the path of a Unix socket, Linux 107 (unix(7))."""
 
-_CREATE_USER = (
-    ("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-     "--shell", "/usr/sbin/nologin", SYSTEM_USER),
-    ("adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", SYSTEM_USER),
-)  # fmt: skip
+_CREATE_USER = {
+    "useradd": ("-r", "-M", "-d", "/nonexistent", "-s", "/usr/sbin/nologin"),
+    "adduser": ("-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin"),
+}
 """shadow-utils (Debian, Fedora, Arch...), then BusyBox (Alpine)."""
 
 
@@ -100,8 +99,11 @@ class Place:
 def prepare(data: Path) -> Place:
     """Make what is missing under `data` and say where everything is. Raises `EmbeddedError`."""
     data = Path(os.path.abspath(data))
-    user = _servers_user() if os.geteuid() == 0 else None
-    _make_tree(data, 0o711 if user else 0o700)
+    root = os.geteuid() == 0
+    _make_tree(data, 0o711 if root else 0o700)
+    if root:
+        _refuse_others_data(data)
+    user = _servers_user(data / "postgres") if root else None
     if user is not None:
         _refuse_closed_path(data, user)
     place = Place(data, _run_directory(data), user)
@@ -180,22 +182,35 @@ def _myself() -> pwd.struct_passwd:
         ) from None
 
 
-def _servers_user() -> pwd.struct_passwd:
-    """The system user for the servers: PostgreSQL refuses to run as root."""
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
-    for command in _CREATE_USER:
-        if shutil.which(command[0]):
-            subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed commands
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
+def _servers_user(cluster: Path) -> pwd.struct_passwd:
+    """The system user for the servers: PostgreSQL refuses to run as root. Whom an existing cluster
+    belongs to stays its user; a number without a name (the data came from another machine, or a
+    new container) gets the name again."""
+    number = cluster.stat().st_uid if cluster.exists() else None
+    found = _lookup(number)
+    if found is not None:
+        return found
+    name, same = SYSTEM_USER, [] if number is None else ["-u", str(number)]
+    if number is not None and _lookup(None) is not None:
+        name = f"{SYSTEM_USER}-{number}"
+    for program, words in _CREATE_USER.items():
+        if shutil.which(program) and _lookup(number) is None:
+            command = [program, *words, *same, name]
+            subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed words
+    found = _lookup(number)
+    if found is None:
         raise EmbeddedError(
             f"PostgreSQL cannot run as root and the system user {SYSTEM_USER} could not be created; "
             f"create it (useradd --system {SYSTEM_USER}) or start the hub as an ordinary user"
-        ) from None
+        )
+    return found
+
+
+def _lookup(number: int | None) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(SYSTEM_USER) if number is None else pwd.getpwuid(number)
+    except KeyError:
+        return None
 
 
 def _make_tree(directory: Path, mode: int) -> None:
@@ -229,6 +244,16 @@ def _make_private(directory: Path, owner: pwd.struct_passwd) -> None:
         return
     if os.geteuid() == 0:
         os.chown(directory, owner.pw_uid, owner.pw_gid)
+
+
+def _refuse_others_data(data: Path) -> None:
+    """As root we write into the data directory: its owner could lay links there."""
+    owner = data.stat().st_uid
+    if owner != 0:
+        name = owner if _lookup(owner) is None else pwd.getpwuid(owner).pw_name
+        raise EmbeddedError(
+            f"{data} belongs to {name}: start the hub as that user, or set HUB_DATA to another directory"
+        )
 
 
 def _refuse_closed_path(data: Path, user: pwd.struct_passwd) -> None:
