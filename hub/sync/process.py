@@ -37,6 +37,8 @@ log = structlog.get_logger()
 BALANCE_DELAY = timedelta(seconds=2)
 """A burst of orders of one member becomes one push of the balance it ends with."""
 
+NEXT_SECOND = timedelta(seconds=1.5)
+
 AGAIN = 5
 """How often a batch is tried again when another one came between."""
 
@@ -232,7 +234,8 @@ class _Batch:
         ]
         for (channel_id, external_id), transaction in transactions.items():
             if transaction.fold is not None and transaction.fold.ambiguous:
-                asked.append(self._fetch(channel_id, "sale", external_id))
+                # two states of one second: an answer of that same second would settle nothing
+                asked.append(self._fetch(channel_id, "sale", external_id, delay=NEXT_SECOND))
             if transaction.sale is None and self._came_without_sale(transaction):
                 asked.append(self._fetch(channel_id, "sale", external_id))
             if transaction.verdict is not None:
@@ -243,7 +246,9 @@ class _Batch:
     def _came_without_sale(transaction: Transaction) -> bool:
         return any(c.kind == "refund" for c, _, _ in transaction.contributions.values())
 
-    def _fetch(self, channel_id: int, what: str, external_id: str) -> Push | None:
+    def _fetch(
+        self, channel_id: int, what: str, external_id: str, *, delay: timedelta = timedelta(0)
+    ) -> Push | None:
         connector = self.runtime.connector_class(self.channels[channel_id].kind)
         if "fetch" not in connector.capabilities():
             return None
@@ -254,6 +259,7 @@ class _Batch:
             key=f"fetch:{what}:{external_id}",
             subject=f"{what}:{external_id}",
             body={"what": what, "external_id": external_id},
+            delay=delay,
         )
 
     # --- customers ---

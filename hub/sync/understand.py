@@ -58,11 +58,11 @@ def understand(connector: Connector, delivery: Claimed) -> Understood:
     inbound = inbound_of(delivery)
     try:
         happenings = connector.normalise(inbound)
-        understood.number = connector.describe(inbound)[:100]
+        _sort(understood, happenings, type(connector).normaliser_version)
+        if not understood.number:
+            understood.number = connector.describe(inbound)[:100]
     except Fault as fault:
         understood.fault = fault
-        return understood
-    _sort(understood, happenings, type(connector).normaliser_version)
     return understood
 
 
