@@ -100,6 +100,66 @@ def adjust(
     )
 
 
+@command.command("merge")
+@click.argument("gone")
+@click.argument("kept")
+@program_option
+@json_option
+def merge(gone: str, kept: str, program: str | None, as_json: bool) -> None:
+    """Make GONE an alias of KEPT: one person, one balance. `hub member unmerge` is the way back."""
+    from hub.audit import record
+    from hub.ledger import merging
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        one, other = only_member(session, found, gone), only_member(session, found, kept)
+        try:
+            order = merging.Merge(found.id, one.id, other.id, ACTOR, runtime.chain_key)
+            merging.merge(session, order)
+        except merging.NotMergeable as error:
+            raise Refusal(str(error)) from None
+        record(session, found.id, ACTOR, "member.merged", one.public_id, {"into": other.public_id})
+        row = _row(session, other, runtime.clock())
+    show_one(row, as_json=as_json)
+
+
+@command.command("unmerge")
+@click.argument("gone")
+@click.argument("kept")
+@click.option("--accept-debt", is_flag=True, help="Let KEPT owe what its spends are not covered for.")
+@program_option
+@json_option
+def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_json: bool) -> None:
+    """Take GONE (its mem_ id) out of KEPT: each has the sales attributed to it again."""
+    from hub.audit import record
+    from hub.bulk import run
+    from hub.ledger import merging
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        other = only_member(session, found, kept)
+        rows = run(
+            session,
+            "SELECT id FROM members WHERE program_id = :program AND public_id = :id",
+            {"program": found.id, "id": gone},
+        )
+        if not rows:
+            raise Refusal(f"there is no member {gone!r}")
+        order = merging.Merge(found.id, rows[0].id, other.id, ACTOR, runtime.chain_key)
+        try:
+            merging.unmerge(session, order, accept_shortfall=accept_debt)
+        except merging.NotMergeable as error:
+            raise Refusal(str(error)) from None
+        except merging.Shortfall as short:
+            raise Refusal(
+                f"{other.public_id} has spent points that were the other's and would owe {short.points}; "
+                "give --accept-debt to let it"
+            ) from None
+        record(session, found.id, ACTOR, "member.unmerged", gone, {"from": other.public_id})
+        row = _row(session, other, runtime.clock())
+    show_one(row, as_json=as_json)
+
+
 def only_member(session: Any, program: Any, text: str) -> Any:
     """The one member a text names. Raises `Refusal` for none and for several."""
     found = _search(session, program, text)

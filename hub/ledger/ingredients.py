@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,9 +37,9 @@ class Ingredients:
 
     def take(self, entry: Draft | Any) -> None:
         """Add one entry that is not a sale's (those come from the postings)."""
-        if entry.subject.startswith("sale:") and entry.counter == "member":
-            return
-        if entry.counter == "expired":
+        if entry.counter == "member":
+            self._move(entry)
+        elif entry.counter == "expired":
             self.expired[entry.subject] = self.expired.get(entry.subject, 0) - entry.amount
             self.expiries[entry.subject] = self.expiries.get(entry.subject, 0) + 1
         elif entry.counter == "forgiven":
@@ -59,6 +59,24 @@ class Ingredients:
                 entry.occurred_at,
                 entry.available_at or entry.occurred_at,
                 entry.expires_at,
+            )
+
+    def _move(self, entry: Draft | Any) -> None:
+        """A grant or spend that came from, or went to, another member's account (rules.md D8). Sales
+        move with their postings."""
+        if entry.subject.startswith("sale:"):
+            return
+        grant, spend = self.grants.get(entry.subject), self.spends.get(entry.subject)
+        if grant is not None:
+            self.grants[entry.subject] = replace(grant, amount=grant.amount + entry.amount)
+        elif spend is not None:
+            self.spends[entry.subject] = Spend(spend.key, spend.net - entry.amount, spend.at)
+        elif entry.amount < 0:
+            self.spends[entry.subject] = Spend(entry.subject, -entry.amount, entry.occurred_at)
+        else:
+            available = entry.available_at or entry.occurred_at
+            self.grants[entry.subject] = Grant(
+                entry.subject, entry.amount, entry.occurred_at, available, entry.expires_at
             )
 
     def _change_spend(self, entry: Draft | Any) -> None:

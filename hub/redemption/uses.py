@@ -115,9 +115,8 @@ class Locked:
         row = run(
             self.session,
             """SELECT coalesce(-sum(amount), 0) AS taken, count(*) AS n FROM entries
-               WHERE program_id = :program AND subject = :subject
-                 AND account_id IN (SELECT account_id FROM redemptions WHERE id = :redemption)""",
-            {"program": self.program_id, "subject": subject, "redemption": voucher.redemption_id},
+               WHERE program_id = :program AND subject = :subject AND counter <> 'issued'""",
+            {"program": self.program_id, "subject": subject},
         )[0]
         delta = again * voucher.points - int(row.taken)
         if not delta:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hub.canonical import Refund, Sale
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 
-_times = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
+_times = st.datetimes(
+    min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
+)
 st.register_type_strategy(datetime, _times)
 st.register_type_strategy(str, st.text(min_size=1, max_size=6))
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False, places=3))

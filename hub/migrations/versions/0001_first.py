@@ -377,7 +377,7 @@ CREATE TABLE entries (
     FOREIGN KEY (program_id, account_id) REFERENCES accounts (program_id, id),
     FOREIGN KEY (program_id, transaction_id) REFERENCES transactions (program_id, id)
 );
-CREATE INDEX entries_of_commands ON entries (account_id, subject) WHERE counter <> 'issued';
+CREATE INDEX entries_of_commands ON entries (program_id, subject) WHERE counter <> 'issued';
 CREATE INDEX entries_of_transaction ON entries (transaction_id) WHERE transaction_id IS NOT NULL;
 
 CREATE TABLE lots (
