@@ -69,7 +69,7 @@ def test_a_command_beside_it_uses_its_servers(running: Up) -> None:
 def test_a_child_that_is_killed_is_started_again(running: Up, word: str) -> None:
     before = running.children(word)
     os.kill(before[0], signal.SIGKILL)
-    wait_for(lambda: running.children(word) and not set(before) & set(running.children(word)))
+    wait_for(lambda: set(running.children(word)) - set(before))
     wait_for(running.answers, said=running.log)
     assert "killed by signal 9" in running.log()
 
