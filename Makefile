@@ -15,7 +15,7 @@ run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: anoth
 
 test:  ## Run all tests on servers of their own (ARGS="-k refund" runs some)
 	@tools/venv requirements.lock requirements-test.lock
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
 
 check:  ## Lint, format, types and who may import whom
 	@tools/venv requirements.lock requirements-test.lock

@@ -17,7 +17,7 @@ from hub.settings import Settings
 from hub.supervise import Child, Tree
 from tests.ups import Up, a_home, a_hub, free_port, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub up")]  # one hub for all of them
 
 
 @pytest.fixture(scope="module")
