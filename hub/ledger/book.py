@@ -60,7 +60,9 @@ class Account:
     seq: int
     head: str
     last_recorded_at: datetime | None
-    last_spend_at: datetime | None
+    high_water_at: datetime | None
+    """The latest event that a use of any lot depends on: a spend, a return, a lot that paid a debt.
+    A sale placed before it, or at it, may change who paid for what (rules.md D1)."""
     next_settle_at: datetime | None
     drafts: list[Draft] = field(default_factory=list)
     fast_lots: list[tuple[Grant, int]] = field(default_factory=list)
@@ -161,7 +163,7 @@ def lock(
     _open_accounts(session, program_id, sorted(set(roots.values())))
     rows = run(
         session,
-        """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, last_spend_at,
+        """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
                   next_settle_at, clock_timestamp() AS now
            FROM accounts WHERE program_id = :program AND member_id = ANY(:members)
            ORDER BY id FOR UPDATE""",
@@ -294,7 +296,7 @@ def _retime(locked: Locked, account: Account, posting: Posting, target: Target) 
 
 def _place(locked: Locked, account: Account, posting: Posting, delta: int) -> None:
     """Change the lot in place where no spend, debt or expiry can be affected; else replay (D1)."""
-    untouched = account.last_spend_at is None or posting.placed_at > account.last_spend_at
+    untouched = account.high_water_at is None or posting.placed_at > account.high_water_at
     expired = posting.expires_at is not None and posting.expires_at <= locked.now
     if account.rebuild or account.debt or expired or not untouched:
         account.rebuild = True
@@ -636,7 +638,7 @@ _ACCOUNT = {
     "seq": "bigint",
     "head": "text",
     "last_recorded_at": "timestamptz",
-    "last_spend_at": "timestamptz",
+    "high_water_at": "timestamptz",
     "next_settle_at": "timestamptz",
 }
 
@@ -654,7 +656,7 @@ def _write_accounts(session: Session, locked: Locked, books: Mapping[int, Book])
         session,
         f"""UPDATE accounts a SET balance = a.balance + r.delta, debt = r.debt, seq = r.seq, head = r.head,
                 last_recorded_at = coalesce(r.last_recorded_at, a.last_recorded_at),
-                last_spend_at = r.last_spend_at, next_settle_at = r.next_settle_at, settled_at = :now
+                high_water_at = r.high_water_at, next_settle_at = r.next_settle_at, settled_at = :now
             FROM {unnest(_ACCOUNT)} WHERE a.id = r.id""",
         {**arrays(_ACCOUNT, rows), "now": locked.now},
     )
@@ -684,7 +686,7 @@ def _account_row(locked: Locked, account: Account, book: Book | None) -> dict[st
         "seq": account.seq,
         "head": account.head,
         "last_recorded_at": account.last_recorded_at,
-        "last_spend_at": _last_spend(account),
+        "high_water_at": _high_water(account, book),
         "next_settle_at": soonest,
     }
 
@@ -694,12 +696,15 @@ def _changes(lot: Grant | Lot, now: datetime) -> list[datetime]:
     return [t for t in (lot.available_at, lot.expires_at) if t is not None and t > now]
 
 
-def _last_spend(account: Account) -> datetime | None:
-    spends = [
+def _high_water(account: Account, book: Book | None) -> datetime | None:
+    events = [
         d.occurred_at for d in account.drafts if d.counter in {"held", "redeemed", "adjusted", "member"}
     ]
-    known = [account.last_spend_at] if account.last_spend_at else []
-    return max([*spends, *known], default=None)
+    if book is not None:
+        events += [book.lots[use.lot].placed_at for use in book.uses]
+    if account.high_water_at is not None:
+        events.append(account.high_water_at)
+    return max(events, default=None)
 
 
 # --- reading -------------------------------------------------------------------------------------

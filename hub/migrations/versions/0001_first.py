@@ -339,7 +339,7 @@ CREATE TABLE accounts (
     seq bigint NOT NULL DEFAULT 0,
     head text NOT NULL DEFAULT '',
     last_recorded_at timestamptz,
-    last_spend_at timestamptz,
+    high_water_at timestamptz,
     settled_at timestamptz NOT NULL DEFAULT now(),
     next_settle_at timestamptz,
     UNIQUE (program_id, id),
