@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 
@@ -13,9 +13,10 @@ from hub.canonical import CustomerRef, IdentityKind
 MAX_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identity:
-    """One comparable key of a person. `scope` is the channel's id for its own customer ids, else 0."""
+class Identity(NamedTuple):
+    """One comparable key of a person. `scope` is the channel's id for its own customer ids, else 0.
+
+    A tuple, since thousands are hashed and sorted in each batch."""
 
     kind: str
     scope: int
@@ -28,14 +29,14 @@ def identities(ref: CustomerRef, *, channel_id: int, region: str) -> list[Identi
     country = (ref.country or region).upper()
     found = []
     if ref.staff_claim and not ref.staff_claim.startswith("mem_"):
-        found.append(Identity(IdentityKind.CARD, 0, _card(ref.staff_claim)))
+        found.append(Identity(IdentityKind.CARD.value, 0, _card(ref.staff_claim)))
     if ref.external_id:
-        found.append(Identity(IdentityKind.CUSTOMER, channel_id, ref.external_id[:MAX_LENGTH]))
-    found += [Identity(IdentityKind.CARD, 0, _card(card)) for card in ref.cards]
+        found.append(Identity(IdentityKind.CUSTOMER.value, channel_id, ref.external_id[:MAX_LENGTH]))
+    found += [Identity(IdentityKind.CARD.value, 0, _card(card)) for card in ref.cards]
     phones = (phone(text, country) for text in ref.phones)
-    found += [Identity(IdentityKind.PHONE, 0, number) for number in phones if number]
+    found += [Identity(IdentityKind.PHONE.value, 0, number) for number in phones if number]
     emails = (email(text) for text in ref.emails)
-    found += [Identity(IdentityKind.EMAIL, 0, address) for address in emails if address]
+    found += [Identity(IdentityKind.EMAIL.value, 0, address) for address in emails if address]
     return [i for i in dict.fromkeys(found) if i.value]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -70,20 +71,29 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _client(port: int, token: str, number: int, seconds: int, counts: Queue[tuple[int, float]]) -> None:
-    """One process with half of the connections: raw sockets, so that the client costs little."""
-    prepared = _requests(token, number, 4000 * seconds // PROCESSES)
-    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(CLIENTS // PROCESSES)]
+    """One process with half of the connections, each sending its next message when it is answered.
+    Raw sockets, so that the client costs little of the machine it measures."""
+    prepared = iter(_requests(token, number, 4000 * seconds // PROCESSES))
+    waiting = selectors.DefaultSelector()
+    for _ in range(CLIENTS // PROCESSES):
+        connection = socket.create_connection(("127.0.0.1", port))
+        waiting.register(connection, selectors.EVENT_READ)
+        connection.sendall(next(prepared))
     count, started = 0, time.monotonic()
     ends = started + seconds
-    while time.monotonic() < ends:
-        for connection in sockets:
-            connection.sendall(prepared[count])
-            count += 1
-        for connection in sockets:
+    while waiting.get_map():
+        for key, _ in waiting.select():
+            connection = key.fileobj
+            assert isinstance(connection, socket.socket)
             answer = connection.recv(4096)
             assert b" 200 " in answer[:20], answer
-        if count + len(sockets) > len(prepared):
-            break
+            count += 1
+            following = next(prepared, None) if time.monotonic() < ends else None
+            if following is None:
+                waiting.unregister(connection)
+                connection.close()
+            else:
+                connection.sendall(following)
     counts.put((count, time.monotonic() - started))
 
 
