@@ -8,7 +8,8 @@ from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import api, health, problems, webhooks
+from hub.web import api, docs, health, problems, webhooks
+from hub.web.proxies import TrustedProxies
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> Flask:
@@ -21,6 +22,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.extensions["reception"] = Reception(runtime, Doorbell(settings.redis_url))
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(docs.blueprint)
     problems.install(app)
     api.install(app)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -238,6 +238,12 @@ class Connector(ABC):
         return ""
 
     @classmethod
+    def message_schemas(cls) -> Mapping[str, bytes]:
+        """JSON Schemas of messages that this connector defines itself, name -> document; served at
+        /docs/<name>.schema.json."""
+        return {}
+
+    @classmethod
     def recorded_at(cls, headers: Mapping[str, str]) -> datetime | None:
         """When a recorded message says it was sent, for schemes that sign the time; else None."""
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,15 +159,19 @@ def _customer(customer: CustomerRef | None) -> JSONObject | None:
     return None if customer is None else dict(_plain(customer))
 
 
+_WRITTEN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (datetime, datetime.isoformat),
+    (Enum, lambda value: value.value),
+    (Decimal, str),
+)
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Decimal):
-        return str(value)
+    for kind, write in _WRITTEN:
+        if isinstance(value, kind):
+            return write(value)
     if isinstance(value, tuple | list | frozenset):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.resources import files
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
@@ -66,6 +67,11 @@ class GenericPosConnector(Connector):
             raise Misconfigured("no_webhook_secret", "webhook_secret is not set")
         signing.check(inbound.headers, inbound.body, secrets, inbound.received_at)
         return Verdict.VERIFIED
+
+    @classmethod
+    def message_schemas(cls) -> Mapping[str, bytes]:
+        """`hub.sale/1` with its refunds, voids and customers."""
+        return {"hub.sale-1": files(__package__).joinpath("hub.sale-1.schema.json").read_bytes()}
 
     @classmethod
     def recorded_at(cls, headers: Mapping[str, str]) -> datetime | None:

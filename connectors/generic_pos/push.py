@@ -39,10 +39,8 @@ def send(http: Http, url: str, secret: str, command: Command, now: datetime) -> 
 
 def message_id(command: Command) -> str:
     """The webhook-id: the same for every try of one command, from its natural key."""
-    if isinstance(command, SetBalance):
-        key = f"{command.customer.member_id}|{_time(command.as_of)}"
-    else:
-        key = command.code
+    is_balance = isinstance(command, SetBalance)
+    key = f"{command.customer.member_id}|{_time(command.as_of)}" if is_balance else command.code
     return f"msg_{hashlib.sha256(f'{command.action}|{key}'.encode()).hexdigest()[:32]}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from hub.canonical import Sale, SaleState
-from hub.transactions.merge import Contribution, Traits, fold
+from hub.canonical import Sale, SaleState, Traits
+from hub.transactions.merge import Contribution, fold
 from hub.transactions.post import Arrival, Transaction, _add
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
