@@ -11,11 +11,12 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
@@ -47,7 +48,7 @@ class CannotStore(Exception):
     """The message is not on disk: the sender must try again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Message:
     """One verified message on its way to disk."""
 
@@ -58,8 +59,10 @@ class Message:
     body: bytes
     body_hash: bytes
     received_at: datetime
-    done: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
+    woken: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
+    done: bool = False
+    error: BaseException | None = None
     duplicate: bool = False
 
 
@@ -76,48 +79,82 @@ _ROW = {
 
 
 class Inbox:
-    """The way in for one process: thread-safe, durable when `store` returns."""
+    """The way in for one process: thread-safe, durable when `store` returns.
+
+    Who finds nobody leading commits for all that wait, once, and hands the lead to the next one that
+    waits: under a steady load nobody leads for long, and everybody is answered after two commits.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._lock = threading.Lock()
         self._pending: list[Message] = []
-        self._leading = False
+        self._led = False
 
     def store(self, message: Message) -> None:
-        """Return once the message is committed. Raises `CannotStore`."""
+        """Return once the message is committed. Raises `CannotStore`; the message may be stored all
+        the same when the database was slow, and the sender's next try is then a repetition."""
         with self._lock:
             self._pending.append(message)
-            lead = not self._leading
-            self._leading = True
-        if lead:
-            self._lead()
-        elif not message.done.wait(_WAIT_SECONDS):
-            raise CannotStore("the database did not answer in time")
+            message.leads = not self._led
+            self._led = True
+        if not message.leads:
+            message.woken.wait(_WAIT_SECONDS)
+            self._give_up_unless_served(message)
+        if message.leads:
+            self._commit_pending()
         if message.error is not None:
             raise CannotStore("the database refused") from message.error
 
-    def _lead(self) -> None:
-        """Commit what is pending, again and again, until nothing is."""
-        while True:
-            with self._lock:
-                group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
-                if not group:
-                    self._leading = False
-                    return
+    def _give_up_unless_served(self, message: Message) -> None:
+        with self._lock:
+            if message.done or message.leads:
+                return
+            if message in self._pending:
+                self._pending.remove(message)
+        raise CannotStore("the database did not answer in time")
+
+    def _commit_pending(self) -> None:
+        """Commit what waits, ourselves among it, then hand over."""
+        with self._lock:
+            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
+        try:
             self._commit(group)
+        finally:
+            with self._lock:
+                following = self._pending[0] if self._pending else None
+                self._led = following is not None
+                if following is not None:
+                    following.leads = True
+                    following.woken.set()
 
     def _commit(self, group: Sequence[Message]) -> None:
+        """Commit a group; when the database refuses something in it, each message by itself, so that
+        one cannot fail its neighbours. No message counts as stored unless its commit returned."""
+        try:
+            self._write(group)
+        except OperationalError:
+            pass  # the database is away: each message has its error
+        except SQLAlchemyError:
+            for message in group:
+                with suppress(SQLAlchemyError):
+                    self._write([message])
+        finally:
+            for message in group:
+                message.done = True
+                message.woken.set()
+
+    def _write(self, group: Sequence[Message]) -> None:
         try:
             with self.runtime.sessions.begin() as session:
                 insert(session, group)
-        except SQLAlchemyError as error:
+        except BaseException as error:
             log.error("cannot store", messages=len(group), error=type(error).__name__)
             for message in group:
                 message.error = error
-        finally:
-            for message in group:
-                message.done.set()
+            raise
+        for message in group:
+            message.error = None
 
 
 def insert(session: Session, group: Sequence[Message]) -> None:
