@@ -4,10 +4,10 @@ BIN = .venv/bin
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench messages lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: another port)
 	@tools/venv requirements.lock
@@ -15,7 +15,7 @@ run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: anoth
 
 test:  ## Run all tests on servers of their own (ARGS="-k refund" runs some)
 	@tools/venv requirements.lock requirements-test.lock
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 check:  ## Lint, format, types and who may import whom
 	@tools/venv requirements.lock requirements-test.lock
@@ -27,6 +27,10 @@ check:  ## Lint, format, types and who may import whom
 bench:  ## Measure inserts, ingest and posting; prints JSON
 	@tools/venv requirements.lock requirements-test.lock
 	@$(BIN)/python -m tests.bench
+
+messages:  ## Collect what people read, for translation, and compile it
+	@tools/venv requirements.lock
+	@$(BIN)/python tools/messages.py
 
 lock:  ## Take the newest versions that fit pyproject.toml into the lock files
 	@tools/venv requirements.lock requirements-test.lock

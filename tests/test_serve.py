@@ -12,7 +12,7 @@ import pytest
 
 from tests.ups import Up, a_home, a_hub
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]  # one hub for all of them
+pytestmark = pytest.mark.slow
 HELD = 200
 HELD_SECONDS = 60
 MEGABYTE = 1024 * 1024

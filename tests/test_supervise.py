@@ -17,7 +17,7 @@ from hub.settings import Settings
 from hub.supervise import Child, Tree
 from tests.ups import Up, a_home, a_hub, free_port, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub up")]  # one hub for all of them
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,14 @@ def test_a_server_that_is_killed_is_started_again(running: Up) -> None:
     wait_for(lambda: postgres.running_pid(place) and valkey.running_pid(place))
     wait_for(lambda: running.ask("SELECT 1") == 1)
     wait_for(running.answers, said=running.log)
+
+
+@linux
+def test_logs_of_a_hub_without_a_terminal_are_json(running: Up) -> None:
+    os.kill(running.children("sweep")[0], signal.SIGKILL)
+    wait_for(lambda: "a child ended" in running.log())
+    for line in running.log().splitlines():
+        assert line.startswith("error: ") or json.loads(line)["process"]
 
 
 # --- ends and new beginnings -----------------------------------------------------------------------
@@ -185,10 +193,3 @@ def test_a_child_that_does_not_end_is_killed(grow: Callable[[str], Tree]) -> Non
     tree.stop()
     assert time.monotonic() - began < 2
     assert all(child.process and child.process.poll() is not None for child in tree.children)
-
-
-def test_logs_of_a_hub_without_a_terminal_are_json(running: Up) -> None:
-    lines = [line for line in running.log().splitlines() if not line.startswith("error: ")]
-    assert lines
-    for line in lines:
-        assert json.loads(line)["process"]
