@@ -157,7 +157,10 @@ def lock(
     actor: str,
     now: datetime | None = None,
 ) -> Locked:
-    """Make missing accounts, lock all of them by id, and check that no root changed meanwhile."""
+    """Make missing accounts, lock all of them by id, and check that no root changed meanwhile.
+
+    NO KEY UPDATE: whoever inserted a row that names an account (a redemption) holds its key in
+    share, and two of them that both wanted FOR UPDATE would wait for each other for ever."""
     wanted = sorted(set(members))
     roots = _roots(session, wanted)
     _open_accounts(session, program_id, sorted(set(roots.values())))
@@ -166,7 +169,7 @@ def lock(
         """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
                   next_settle_at, clock_timestamp() AS now
            FROM accounts WHERE program_id = :program AND member_id = ANY(:members)
-           ORDER BY id FOR UPDATE""",
+           ORDER BY id FOR NO KEY UPDATE""",
         {"program": program_id, "members": sorted({*roots.values(), *wanted})},
     )
     if _roots(session, wanted) != roots:

@@ -202,7 +202,7 @@ def _sales_of(session: Session, member_id: int) -> list[Any]:
             session,
             """SELECT t.id, t.member_id, t.program_version, p.posted, p.placed_at, p.available_at, p.expires_at
                FROM transactions t JOIN postings p ON p.transaction_id = t.id AND p.posted > 0
-               WHERE t.member_id = :member ORDER BY t.id FOR UPDATE OF t""",
+               WHERE t.member_id = :member ORDER BY t.id FOR NO KEY UPDATE OF t""",
             {"member": member_id},
         )
     )

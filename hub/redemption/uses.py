@@ -187,7 +187,7 @@ def lock(
         """SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
                   r.points, r.state AS redemption_state
            FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
-           WHERE v.program_id = :program AND v.code_key = ANY(:keys) ORDER BY v.id FOR UPDATE OF v""",
+           WHERE v.program_id = :program AND v.code_key = ANY(:keys) ORDER BY v.id FOR NO KEY UPDATE OF v""",
         {"program": program_id, "keys": sorted(keys)},
     )
     vouchers = [Voucher(**row._mapping) for row in rows]

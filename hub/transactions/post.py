@@ -174,7 +174,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
         f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state
             FROM transactions t JOIN {unnest(columns)}
               ON t.channel_id = r.channel_id AND t.external_id = r.external_id
-            ORDER BY t.id FOR UPDATE OF t""",
+            ORDER BY t.id FOR NO KEY UPDATE OF t""",
         arrays(columns, [{"channel_id": c, "external_id": e} for c, e in keys]),
     )
     for row in rows:

@@ -23,6 +23,9 @@ from hub.web.problems import Problem, not_found
 blueprint = ApiBlueprint("redemptions", __name__, url_prefix="/api/v1", description="Redemptions")
 
 
+MAX_KEY = 200
+
+
 class RedeemRequest(Strict):
     """Who buys which reward."""
 
@@ -85,15 +88,13 @@ def rewards() -> list[dict[str, Any]]:
 def create(wish: dict[str, str]) -> dict[str, Any]:
     """Spend points on a reward. The header `Idempotency-Key` makes it safe to repeat: the same key
     answers with the first redemption, and with 422 when it was for something else."""
-    key = request.headers.get("Idempotency-Key", "")[:200].replace("\x00", "") or None
-    program = caller().program
+    key = _idempotency_key()
+    program, chain_key = caller().program, runtime().chain_key
     with transaction() as session:
         member = view.find(session, program.id, wish["member"])
         if member is None:
             raise not_found("member")
-        order = Order(
-            program.id, member.id, wish["reward"], caller().actor, runtime().chain_key, key=key
-        )
+        order = Order(program.id, member.id, wish["reward"], caller().actor, chain_key, key=key)
         rules = in_force(store.versions(session, program), now())
         try:
             done = redemption.redeem(session, order, rules, channels.of_program(session, program.id))
@@ -158,6 +159,16 @@ def voucher(code: str) -> dict[str, Any]:
         "percent": terms["percent"],
         "channels": [dict(row._mapping) for row in its],
     }
+
+
+def _idempotency_key() -> str | None:
+    """The caller's key, whole: two long keys cut to the same beginning would be one redemption."""
+    key = request.headers.get("Idempotency-Key", "").replace("\x00", "")
+    if len(key) > MAX_KEY:
+        raise Problem(
+            400, "key_too_long", "Bad request", f"Idempotency-Key has at most {MAX_KEY} characters."
+        )
+    return key or None
 
 
 def not_enough(refused: NotEnoughPoints) -> Problem:
