@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 import click
 
-from hub import __version__
+from hub import __version__, cli_words, i18n
 from hub.errors import Fault, Refusal
+from hub.i18n import gettext as _
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Run": {
@@ -61,26 +62,32 @@ class Lazy(click.Group):
         if cmd_name not in _HELP:
             return None
         found: click.Command = importlib.import_module(f"hub.commands.{cmd_name}").command
-        return found
+        return cli_words.translated(found)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _HELP and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}{_meant(args[0])}", ctx)
+            raise click.UsageError(_no_command(args[0]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, _HELP))
         for section, commands in COMMANDS.items():
-            with formatter.section(section):
-                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+            with formatter.section(_(section)):
+                formatter.write_dl([(name.ljust(width), _(text)) for name, text in commands.items()])
 
 
 @click.group(
     cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, message="%(version)s")
+@click.option(
+    "--lang",
+    type=click.Choice(i18n.LANGUAGES),
+    expose_value=False,
+    help="Language of what is shown (default: the terminal's, by LANG).",
+)
 def cli() -> None:
     """One loyalty programme for many shops and tills.
 
@@ -90,15 +97,17 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    cli_words.speak(_wished(words) or i18n.from_environment(os.environ))
     try:
-        code = cli.main(arguments, prog_name="hub", standalone_mode=False)
+        code = cli_words.translated(cli).main(words, prog_name="hub", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         _refuse_usage(error)
     except click.ClickException as error:
         _fail(error.format_message())
     except click.Abort:
-        _fail("stopped", code=130)
+        _fail(_("stopped"), code=130)
     except BrokenPipeError:
         _leave_quietly()
     except (Refusal, Fault) as error:
@@ -106,12 +115,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except _database_errors() as error:
-        _fail(f"the database: {str(error.orig).strip().splitlines()[0]}")
+        _fail(_("the database: {error}", error=str(error.orig).strip().splitlines()[0]))
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(sentence: str, *, code: int = 1) -> NoReturn:
-    click.echo(f"error: {sentence}", err=True)
+    click.echo(_("error: {sentence}", sentence=sentence), err=True)
     sys.exit(code)
 
 
@@ -137,8 +146,23 @@ def _leave_quietly() -> NoReturn:
     sys.exit(1)
 
 
-def _meant(word: str) -> str:
+def _wished(arguments: Sequence[str]) -> str:
+    """`--lang` before the command. It is read first: the language must be known before click reads
+    the rest and perhaps refuses it."""
+    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if here == "--lang":
+            return following
+        if here.startswith("--lang="):
+            return here.removeprefix("--lang=")
+        if not here.startswith("-"):
+            break
+    return ""
+
+
+def _no_command(word: str) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, _HELP, n=1)
-    return f"; did you mean {close[0]}?" if close else " (hub --help lists them)"
+    if close:
+        return _("there is no command {word!r}; did you mean {meant}?", word=word, meant=close[0])
+    return _("there is no command {word!r} (hub --help lists them)", word=word)

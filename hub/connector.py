@@ -167,6 +167,7 @@ class Receipt:
     changed: bool = True
     """False: it was so already."""
     note: str = ""
+    """A stable snake_case code that says more; its words stand in `Connector.words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,10 @@ class Connector(ABC):
     """Whether a sale snapshot lists all its refunds (A4)."""
     refunds_deletable: ClassVar[bool] = False
     """Whether the platform can delete a refund afterwards (A4)."""
+    words: ClassVar[Mapping[str, str]] = {}
+    """The connector's own codes (faults, `Ignored` reasons, notes) -> an English sentence for people.
+    A key that ends in * stands for all codes that begin so. The table is a dict named WORDS at the
+    top of a module: there it is found and translated."""
 
     needs: ClassVar[Mapping[str, IdentityKind]] = {}
     """Command action -> the identity a member must have in this channel before it can be carried

@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields
 from connectors.generic_pos import push, signing
 from connectors.generic_pos.normalise import normalise
 from connectors.generic_pos.schemas import MESSAGES
+from connectors.generic_pos.words import WORDS
 from hub.canonical import Happening
 from hub.connector import Command, Connector, Inbound, Receipt, Verdict
 from hub.errors import BadPayload, Misconfigured
@@ -50,6 +51,7 @@ class GenericPosConnector(Connector):
     kind = "generic_pos"
     label = "Till (hub.sale/1)"
     settings_schema = TillSettings
+    words = WORDS
     payload_built = "event"
     lists_refunds = "absent"
     refunds_deletable = False
@@ -98,7 +100,7 @@ class GenericPosConnector(Connector):
         it needs them, so there is nothing to do."""
         url = self.channel.settings.get("callback_url")
         if not url:
-            return Receipt(changed=False, note="the till looks it up itself")
+            return Receipt(changed=False, note="till_asks")
         secret = self.channel.settings["webhook_secret"]
         return push.send(self.channel.http, url, secret, command, self.channel.now())
 

@@ -14,6 +14,7 @@ from connectors.shopify import normalise as translation
 from connectors.shopify import push, shop
 from connectors.shopify import vocabulary as words
 from connectors.shopify.settings import ShopifySettings
+from connectors.shopify.words import WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
     Command,
@@ -36,6 +37,7 @@ class ShopifyConnector(Connector):
     kind = "shopify"
     label = "Shopify"
     settings_schema = ShopifySettings
+    words = WORDS
     payload_built = "event"
     sale_is = "gross"
     lists_refunds = "complete"

@@ -49,9 +49,9 @@ def revoke_code(channel: ChannelHandle, command: RevokeCode) -> Receipt:
         return _deactivate_unfound(admin, command)
     node_id, title, status = found
     if not (node_id == command.external_id or _is_ours(title, command.voucher_id)):
-        return Receipt(changed=False, note="the code belongs to another discount of the shop")
+        return Receipt(changed=False, note="another_discount")
     if status == "expired":
-        return Receipt(external_id=node_id, changed=False, note="it had expired")
+        return Receipt(external_id=node_id, changed=False, note="expired_already")
     return Receipt(external_id=node_id, changed=_deactivate(admin, node_id))
 
 
@@ -149,7 +149,7 @@ def _already_ours(admin: Admin, command: CreateCode) -> Receipt:
     found = _look_up(admin, command.code)
     if found is None or not _is_ours(found[1], command.voucher_id):
         raise Rejected("code_taken", "another discount of the shop already uses this code")
-    return Receipt(external_id=found[0], changed=False, note=f"it was there already ({found[2]})")
+    return Receipt(external_id=found[0], changed=False, note="already_there")
 
 
 def _perhaps_made(admin: Admin, command: CreateCode, error: ChannelDown) -> Receipt:
@@ -162,7 +162,7 @@ def _perhaps_made(admin: Admin, command: CreateCode, error: ChannelDown) -> Rece
         raise error from None
     if found is None or not _is_ours(found[1], command.voucher_id):
         raise error
-    return Receipt(external_id=found[0], note="made, although the answer was lost")
+    return Receipt(external_id=found[0], note="made_answer_lost")
 
 
 def _is_ours(title: str, voucher_id: str) -> bool:
@@ -172,7 +172,7 @@ def _is_ours(title: str, voucher_id: str) -> bool:
 def _deactivate_unfound(admin: Admin, command: RevokeCode) -> Receipt:
     """The code is unknown; a merchant may have changed it under a discount whose id we keep."""
     if command.external_id is None or not command.external_id.startswith("gid://"):
-        return Receipt(changed=False, note="there is no such code")
+        return Receipt(changed=False, note="no_such_code")
     return Receipt(external_id=command.external_id, changed=_deactivate(admin, command.external_id))
 
 

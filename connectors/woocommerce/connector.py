@@ -21,6 +21,7 @@ from connectors.woocommerce.normalise import (
     is_ping,
     normalise,
 )
+from connectors.woocommerce.words import WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
     Command,
@@ -87,6 +88,7 @@ class WooCommerceConnector(Connector):
     kind = "woocommerce"
     label = "WooCommerce"
     settings_schema = WooCommerceSettings
+    words = WORDS
     payload_built = "delivery"
     lists_refunds = "complete"
     refunds_deletable = True

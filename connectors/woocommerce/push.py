@@ -63,7 +63,7 @@ def revoke_code(store: Store, command: RevokeCode) -> Receipt:
     stays dead (rules.md E3). Orders keep the code and the discount they had."""
     coupon = _ours(store, command.code, command.voucher_id)
     if coupon is None:
-        return Receipt(changed=False, note="no such coupon")
+        return Receipt(changed=False, note="no_such_code")
     coupon_id = _coupon_id(coupon)
     return Receipt(external_id=coupon_id, changed=store.delete(f"coupons/{coupon_id}"))
 

@@ -1,0 +1,292 @@
+"""Words for the stable codes that people meet, and numbers, money and days in their form.
+
+What is stored is a code with its numbers; what is shown is chosen here, in the language in force
+(`hub.i18n`). A table whose name ends in WORDS is collected for translation; a connector declares
+the words of its own codes in `Connector.words`, handed in here as `own`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_decimal
+
+from hub.i18n import gettext as _
+from hub.i18n import language, ngettext
+from hub.money import from_minor, minor_units
+
+NO_WORDS: Mapping[str, str] = {}
+
+STATE_WORDS: Mapping[str, str] = {
+    "due": "Will be processed in a moment.",
+    "working": "Is being processed.",
+    "done": "Done.",
+    "waiting": "Waits.",
+    "failed": "Failed; a person has to look at it.",
+    "parked": "Set aside; a person has to look at it.",
+    "settled": "Settled by a person.",
+}
+
+OUTCOME_WORDS: Mapping[str, str] = {
+    "posted": "Understood and recorded.",
+    "ignored": "Understood; there is nothing to do.",
+    "superseded": "A newer message about this sale was here already; that one counts.",
+    "no_change": "It changed nothing.",
+    "waiting": "Waits.",
+    "pushed": "Sent; the channel has taken it.",
+    "fetched": "The channel has answered; its answer came in as a message.",
+}
+
+WAITING_WORDS: Mapping[str, str] = {
+    "sale": "It came before its sale. It waits for that, and is applied when it arrives.",
+    "lookup": "The rules need to know more about its products. We have asked the shop and wait.",
+    "fetch": "It only hints at a change. We have asked the shop for the rest and wait.",
+}
+
+REASON_WORDS: Mapping[str, str] = {
+    "draft": "A cart or an unfinished checkout; it counts once it is an order.",
+    "test_order": "A test order earns nothing.",
+    "copy_of_another_channel": "A copy of a sale made in another connected channel; it counts there.",
+    "before_program_start": "It was bought before the programme began.",
+    "guest": "No points: a guest order without phone, e-mail or card.",
+    "currency_earns_nothing": "No points: the programme gives none for sales in this currency.",
+    "nothing_left_that_earns": "No points: nothing is left of the order that earns.",
+    "less_than_one_point": "No points: the amount is too small for one.",
+    "sale_unpaid": "No points yet: the order is not paid.",
+    "sale_draft": "No points: the order is a draft.",
+    "sale_cancelled": "No points: the order was cancelled.",
+    "sale_refunded": "No points: the order was refunded.",
+    "sale_deleted": "No points: the order was deleted in the shop.",
+    "sale_test": "No points: it is a test order.",
+    "no_account": "The member has never had points, so there is no balance to show.",
+    "not_a_customer_of_this_channel": "The member is not known to this channel yet, so nothing was sent.",
+    "used_here": "The code was used in this channel, so it is spent there anyway.",
+    "not_here": "The code is not in this channel, so there is nothing to take back.",
+    "no_amount_in_this_currency": "The reward has no amount in this channel's currency.",
+    "already_so": "The channel has it so already.",
+}
+"""Why a message was ignored or earned nothing, and why a push was not needed."""
+
+FAULT_WORDS: Mapping[str, str] = {
+    "bad_character": "The message holds a character that no text may hold.",
+    "bad_settings": "The channel's settings are not complete or not valid.",
+    "bad_url": "The channel's address in its settings is not a valid URL.",
+    "conflict": "The channel sent another text under the key of a message we have; the first one stands.",
+    "connect_timeout": "The channel did not accept a connection in time.",
+    "cut_off": "The channel's answer was cut off.",
+    "http_*": "The channel answered with an error.",
+    "invalid_field": "A field of the message is missing or not as it must be.",
+    "kills_its_worker": "Each time it was processed the worker died; it is kept aside.",
+    "name_taken": "Another channel has this name.",
+    "no_connector": "The hub has no connector for this kind of channel.",
+    "no_such_host": "The host name in the channel's address does not resolve.",
+    "no_time_zone": "A time in the message has no time zone; set one in the channel's settings.",
+    "not_a_time": "A time in the message cannot be read.",
+    "not_an_object": "What the channel sent is no JSON object.",
+    "not_json": "What the channel sent is not JSON.",
+    "not_utf8": "The message is not UTF-8.",
+    "number_out_of_range": "A number in the message is out of range.",
+    "private_address": "The channel's address is private; the operator may allow it.",
+    "restored": "It was on its way out when a backup was restored; replay it if the channel has not got it.",
+    "shop_taken": "This shop is connected already.",
+    "timeout": "The channel did not answer in time.",
+    "tls": "The channel's TLS certificate is not valid.",
+    "too_deep": "The message is nested too deeply.",
+    "too_long": "The channel's answer is too long.",
+    "unexpected": "The hub could not process it; it is kept. Replay it after an update, or report it.",
+    "unreachable": "The connection to the channel failed.",
+}
+"""Faults that the core raises; a key that ends in * stands for all that begin so."""
+
+OWNER_WORDS: Mapping[str, str] = {
+    "merchant": "A setting or a permission of the channel has to be corrected.",
+    "channel": "The channel had trouble.",
+    "payload": "The message could not be understood.",
+    "hub": "The channel refused it, or the hub could not process it.",
+}
+"""Whose move a fault is, where its code has no words (a platform's own codes are no closed list)."""
+
+COUNTER_WORDS: Mapping[str, str] = {
+    "issued": "Points of a sale.",
+    "held": "Set aside for a reward.",
+    "redeemed": "Spent on a reward.",
+    "expired": "Expired.",
+    "forgiven": "Let off.",
+    "adjusted": "By hand.",
+    "member": "Moved between two accounts of one person.",
+}
+
+STEP_WORDS: Mapping[str, str] = {
+    "currency_earns_nothing": "no points: the programme gives none for sales in {currency}",
+    "nothing_left_that_earns": "no points: nothing is left of the order that earns",
+    "draft": "not counted: a cart or an unfinished checkout",
+    "test_order": "not counted: a test order",
+    "copy_of_another_channel": "not counted: a copy of a sale made in another connected channel",
+    "before_program_start": "not counted: bought before the programme began",
+    "sale_unpaid": "no points yet: the order is not paid",
+    "sale_draft": "no points: the order is a draft",
+    "sale_cancelled": "no points: the order was cancelled",
+    "sale_refunded": "no points: the order was refunded",
+    "sale_deleted": "no points: the order was deleted in the shop",
+    "sale_test": "no points: it is a test order",
+    "expired": "expired",
+    "expiry_taken_back": "given back: they had been counted as expired, and the order no longer earns them",
+    "forgiven": "let off: these points had been spent when the order was refunded",
+    "forgiven_reversed": "taken back again: they had been let off, and the order earns anew",
+    "redeemed": "spent on the reward {reward}",
+    "code_used_again": "the code was used {uses} times; each use costs the reward's points",
+    "adjusted": "by hand: {reason}",
+    "merged_in": "moved here from another account of the same person",
+    "merged_out": "moved to another account of the same person",
+    "unmerged": "the accounts were taken apart again; the sale counts here",
+}
+
+EXCLUDED_WORDS: Mapping[str, str] = {
+    "gift_card": "gift cards earn nothing ({amount})",
+    "tip": "tips earn nothing ({amount})",
+    "fee": "fees earn nothing ({amount})",
+    "goods": "goods earn nothing ({amount})",
+    "service": "services earn nothing ({amount})",
+    "sku": "excluded products earn nothing ({amount})",
+    "category": "excluded categories earn nothing ({amount})",
+}
+
+ROUNDING_WORDS: Mapping[str, str] = {
+    "half_up": "rounded to the nearest whole point: {change}",
+    "down": "rounded down: {change}",
+    "up": "rounded up: {change}",
+}
+
+
+# --- codes ---------------------------------------------------------------------------------------
+
+
+def of_delivery(row: Mapping[str, Any], own: Mapping[str, str] = NO_WORDS) -> str:
+    """What became of a message, in a sentence: from `state`, `outcome`, `reason`, `fault`, `code`
+    and `detail` of its row."""
+    if row["code"]:
+        return of_fault(row["code"], row["fault"], row["detail"], own)
+    if row["state"] == "waiting" and row["reason"] in WAITING_WORDS:
+        return _(WAITING_WORDS[row["reason"]])
+    if row["reason"]:
+        return of_reason(row["reason"], own)
+    if row["state"] == "done" and row["outcome"] in OUTCOME_WORDS:
+        return _(OUTCOME_WORDS[row["outcome"]])
+    return _(STATE_WORDS.get(row["state"], row["state"]))
+
+
+def of_fault(
+    code: str, fault: str | None, detail: str | None = None, own: Mapping[str, str] = NO_WORDS
+) -> str:
+    """A fault in a sentence; of a code that only the platform knows, the detail as it was stored."""
+    words = _known(own, code) or _known(FAULT_WORDS, code)
+    return _(words) if words else detail or _(OWNER_WORDS.get(fault or "hub", code))
+
+
+def of_reason(reason: str, own: Mapping[str, str] = NO_WORDS) -> str:
+    """Why a message was ignored, earned nothing, or needed no push; an unknown code is itself."""
+    return _(own.get(reason) or REASON_WORDS.get(reason, reason))
+
+
+def _known(table: Mapping[str, str], code: str) -> str | None:
+    exact = table.get(code)
+    if exact:
+        return exact
+    return next((w for key, w in table.items() if key.endswith("*") and code.startswith(key[:-1])), None)
+
+
+# --- explanations --------------------------------------------------------------------------------
+
+
+def of_entry(counter: str, amount: int, steps: Sequence[Mapping[str, Any]]) -> str:
+    """Why an entry moved that many points. The steps of a sale sum to what it is worth now; where
+    the entry is only the difference to before, it says so."""
+    if not steps:
+        return _(COUNTER_WORDS.get(counter, counter))
+    said = of_steps(steps)
+    worth = sum((_exact(step.get("points")) for step in steps), Fraction(0))
+    if counter != "issued" or worth == amount or not worth:
+        return said
+    return _("the sale is now worth {points}: {why}", points=points(int(worth)), why=said)
+
+
+def of_steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """An explanation as one line."""
+    return "; ".join(of_step(step) for step in steps)
+
+
+def of_step(step: Mapping[str, Any]) -> str:
+    """One step of an explanation, with its numbers; an unknown code is itself."""
+    code = str(step.get("code"))
+    if code == "rate":
+        return _rate(step)
+    if code == "rounding":
+        template = ROUNDING_WORDS.get(str(step.get("mode")), ROUNDING_WORDS["half_up"])
+        return _(template, change=_about(_exact(step.get("points")), signed=True))
+    if code == "excluded" and str(step.get("what")) in EXCLUDED_WORDS:
+        return _(EXCLUDED_WORDS[str(step["what"])], amount=money(step["amount"], step["currency"]))
+    template = STEP_WORDS.get(code, "")
+    return _(template, **step) if template else code
+
+
+def _rate(step: Mapping[str, Any]) -> str:
+    """Points by amount: `each` points for every `per` of the basis."""
+    return ngettext(
+        "{each} point for every {per}: {amount} give {points}",
+        "{each} points for every {per}: {amount} give {points}",
+        step["each"],
+        each=number(step["each"]),
+        per=money(step["per"], step["currency"]),
+        amount=money(step["amount"], step["currency"]),
+        points=_about(_exact(step["points"])),
+    )
+
+
+def _exact(text: object) -> Fraction:
+    """The exact number of points of a step: "12.5" or "37/3"."""
+    return Fraction(str(text or 0))
+
+
+def _about(value: Fraction, *, signed: bool = False) -> str:
+    """At most two decimals; a number that is cut says so."""
+    near = (Decimal(value.numerator) / value.denominator).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    text = number(near.normalize(), signed=signed)
+    return text if Fraction(near) == value else _("about {number}", number=text)
+
+
+# --- numbers, money, days ------------------------------------------------------------------------
+
+
+def number(value: int | Decimal, *, signed: bool = False) -> str:
+    """1250 -> "1,250" in English, "1.250" in Vietnamese; `signed` shows a plus too."""
+    text = str(format_decimal(value, locale=language()))
+    return f"+{text}" if signed and value > 0 else text
+
+
+def points(value: int) -> str:
+    """An amount of points with its word: "1.250 điểm"."""
+    return ngettext("{number} point", "{number} points", value, number=number(value))
+
+
+def money(minor: int, currency: str) -> str:
+    """Minor units in the reader's form ("1.250.000 ₫"), with the decimals of ISO 4217: CLDR's own
+    differ for thirteen currencies."""
+    locale = Locale.parse(language())
+    pattern = copy.copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (minor_units(currency),) * 2
+    amount = from_minor(minor, currency)
+    return str(pattern.apply(amount, locale, currency=currency, currency_digits=False))
+
+
+def day(moment: datetime, zone: str) -> str:
+    """The day of a moment in the programme's time zone, as people write it."""
+    pattern = _("d MMMM y")
+    return str(format_date(moment.astimezone(ZoneInfo(zone)), format=pattern, locale=language()))
