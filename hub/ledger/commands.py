@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.ledger import book
-from hub.ledger.book import Account, Locked
+from hub.ledger import accounts
+from hub.ledger.accounts import Account, Locked
 from hub.ledger.entry import Counter, Draft, input_hash
 from hub.ledger.ingredients import load_ingredients
 from hub.ledger.lots import Book
+from hub.ledger.write import write
 
 
 class NotEnoughPoints(Exception):
@@ -107,8 +108,10 @@ def settle(
     now: datetime | None = None,
 ) -> None:
     """Post what has expired and refresh what is due next, for accounts whose time has come."""
-    locked = book.lock(session, program_id, member_ids, chain_key=chain_key, actor="hub:expiry", now=now)
-    book.write(session, locked)
+    locked = accounts.lock(
+        session, program_id, member_ids, chain_key=chain_key, actor="hub:expiry", now=now
+    )
+    write(session, locked)
 
 
 def _carry_out(
@@ -121,7 +124,7 @@ def _carry_out(
     need: int,
     times: Mapping[str, datetime | None] | None = None,
 ) -> Done:
-    locked = book.lock(
+    locked = accounts.lock(
         session,
         command.program_id,
         [command.member_id],
@@ -154,7 +157,7 @@ def _carry_out(
             expires_at=(times or {}).get("expires_at"),
         )
     )
-    books = book.write(session, locked)
+    books = write(session, locked)
     done = books[account.id]
     return Done(account.id, account.balance, done.available(locked.now), repeated=False)
 

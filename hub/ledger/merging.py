@@ -15,10 +15,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.ledger import book
-from hub.ledger.book import Account, Locked, Target
+from hub.ledger import accounts
+from hub.ledger.accounts import Account, Locked
+from hub.ledger.book import Target, post_targets
 from hub.ledger.entry import Draft, input_hash
 from hub.ledger.ingredients import Ingredients, load_ingredients, sale_key
+from hub.ledger.write import write
 
 
 class NotMergeable(Exception):
@@ -65,7 +67,7 @@ def merge(session: Session, order: Merge) -> None:
         )
     _move_postings(session, gone.id, kept.id)
     gone.rebuild = kept.rebuild = True
-    book.write(session, locked)
+    write(session, locked)
     run(
         session,
         """UPDATE members SET alias_of = :kept
@@ -89,7 +91,7 @@ def unmerge(session: Session, order: Merge, *, accept_shortfall: bool = False) -
     owed = _debt(session, order.kept)
     targets = [_target(row) for row in _sales_of(session, order.gone)]
     if targets:
-        book.post_targets(
+        post_targets(
             session,
             order.program_id,
             targets,
@@ -163,7 +165,7 @@ def _draft(
 
 
 def _lock(session: Session, order: Merge, members: set[int]) -> Locked:
-    return book.lock(
+    return accounts.lock(
         session, order.program_id, members, chain_key=order.chain_key, actor=order.actor, now=order.now
     )
 

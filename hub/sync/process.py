@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import arrays, run, unnest
 from hub.canonical import Sale
 from hub.connector import Connector
-from hub.ledger.book import RootChanged
+from hub.ledger.accounts import RootChanged
 from hub.members import profile
 from hub.members.resolve import Collision
 from hub.outbox import channels, deliveries

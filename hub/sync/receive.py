@@ -1,7 +1,8 @@
 """Webhooks in: verify, one durable INSERT, answer. Nothing is understood here (5 s are the limit).
 
 Threads that arrive together share one transaction: the first one becomes the leader and commits
-for all, so the disk is asked once (group commit took durable ingest from 1,850/s to 3,900/s).
+for all, so the disk is asked once (group commit took durable ingest from 1,850/s to 3,900/s). Then
+the first of those who came meanwhile leads, or a steady stream would keep one waiting for ever.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ log = structlog.get_logger()
 
 _CACHE_SECONDS = 5.0
 _GROUP = 500
+_GROUP_BYTES = 16 * 1024 * 1024
 _WAIT_SECONDS = 8.0
+_AGAIN = 3
+"""How often a group is tried that met a worker on its way to the same rows, in another order."""
 MAX_HEADERS = 60
 MAX_HEADER_LENGTH = 2000
 _NOT_KEPT = frozenset(
@@ -96,65 +100,77 @@ class Inbox:
         the same when the database was slow, and the sender's next try is then a repetition."""
         with self._lock:
             self._pending.append(message)
-            message.leads = not self._led
-            self._led = True
-        if not message.leads:
-            message.woken.wait(_WAIT_SECONDS)
-            self._give_up_unless_served(message)
+            message.leads, self._leading = not self._leading, True
+        if not message.leads and not message.turn.wait(_WAIT_SECONDS):
+            self._give_up(message)
         if message.leads:
-            self._commit_pending()
-        if message.error is not None:
-            raise CannotStore("the database refused") from message.error
+            self._lead()
+        if not message.stored:
+            raise CannotStore("the database refused, or did not answer in time") from message.error
 
-    def _give_up_unless_served(self, message: Message) -> None:
+    def _lead(self) -> None:
+        """Commit the next group, this thread's own message among it, and pass the lead on."""
         with self._lock:
-            if message.done or message.leads:
-                return
-            if message in self._pending:
-                self._pending.remove(message)
-        raise CannotStore("the database did not answer in time")
-
-    def _commit_pending(self) -> None:
-        """Commit what waits, ourselves among it, then hand over."""
-        with self._lock:
-            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
+            group = self._next_group()
         try:
             self._commit(group)
         finally:
             with self._lock:
-                following = self._pending[0] if self._pending else None
-                self._led = following is not None
-                if following is not None:
-                    following.leads = True
-                    following.woken.set()
+                self._leading = bool(self._pending)
+                if self._pending:
+                    self._pending[0].leads = True
+                    self._pending[0].turn.set()
+            for message in group:
+                message.turn.set()
+
+    def _next_group(self) -> list[Message]:
+        """The first of those who wait, as many as one statement carries well; at least one."""
+        size, count = 0, 0
+        for message in self._pending[:_GROUP]:
+            size += len(message.body)
+            if count and size > _GROUP_BYTES:
+                break
+            count += 1
+        group, self._pending = self._pending[:count], self._pending[count:]
+        return group
+
+    def _give_up(self, message: Message) -> None:
+        """It waited too long: take it back, unless it leads now or is on its way to disk."""
+        with self._lock:
+            if not message.leads and message in self._pending:
+                self._pending.remove(message)
 
     def _commit(self, group: Sequence[Message]) -> None:
-        """Commit a group; when the database refuses something in it, each message by itself, so that
-        one cannot fail its neighbours. No message counts as stored unless its commit returned."""
+        """Store a group; when a message in it cannot be stored at all, each on its own."""
         try:
             self._write(group)
-        except OperationalError:
-            pass  # the database is away: each message has its error
-        except SQLAlchemyError:
+        except (OperationalError, PoolTimeout) as error:
+            self._refuse(group, error)
+        except (SQLAlchemyError, ValueError) as error:
+            if len(group) == 1:
+                self._refuse(group, error)
+                return
             for message in group:
-                with suppress(SQLAlchemyError):
-                    self._write([message])
-        finally:
-            for message in group:
-                message.done = True
-                message.woken.set()
+                self._commit([message])
 
     def _write(self, group: Sequence[Message]) -> None:
-        try:
-            with self.runtime.sessions.begin() as session:
-                insert(session, group)
-        except BaseException as error:
-            log.error("cannot store", messages=len(group), error=type(error).__name__)
-            for message in group:
-                message.error = error
-            raise
+        for attempt in range(1, _AGAIN + 1):
+            try:
+                with self.runtime.sessions.begin() as session:
+                    insert(session, group)
+            except OperationalError as error:
+                if attempt == _AGAIN or not isinstance(error.orig, DeadlockDetected):
+                    raise
+            else:
+                for message in group:
+                    message.stored = True
+                return
+
+    @staticmethod
+    def _refuse(group: Sequence[Message], error: Exception) -> None:
+        log.error("cannot store", messages=len(group), error=type(error).__name__)
         for message in group:
-            message.error = None
+            message.error = error
 
 
 def insert(session: Session, group: Sequence[Message]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hub.bulk import run as execute
 from hub.ledger import commands
-from hub.ledger.book import RootChanged
+from hub.ledger.accounts import RootChanged
 from hub.outbox import channels, deliveries
 from hub.runtime import Runtime
 from hub.settings import Settings

@@ -1,0 +1,163 @@
+"""The accounts a batch works on: locked in one order, with what the batch drafts for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import run
+from hub.ledger.entry import Draft
+from hub.ledger.ingredients import sale_key
+from hub.ledger.lots import Grant
+
+
+class RootChanged(Exception):
+    """A member was merged while accounts were being locked: gather and try the batch again."""
+
+
+@dataclass(slots=True)
+class Account:
+    """One locked account and what this batch does to it."""
+
+    id: int
+    member_id: int
+    balance: int
+    debt: int
+    seq: int
+    head: str
+    last_recorded_at: datetime | None
+    high_water_at: datetime | None
+    """The latest event that a use of any lot depends on: a spend, a return, a lot that paid a debt.
+    A sale placed before it, or at it, may change who paid for what (rules.md D1)."""
+    next_settle_at: datetime | None
+    drafts: list[Draft] = field(default_factory=list)
+    fast_lots: list[tuple[Grant, int]] = field(default_factory=list)
+    """Grants that cannot change what earlier spends used: (grant with its new amount, delta)."""
+    rebuild: bool = False
+
+
+@dataclass(slots=True)
+class Posting:
+    """What one sale has earned on one account so far."""
+
+    transaction_id: int
+    account_id: int
+    posted: int
+    forgiven: int
+    n: int
+    member_id: int
+    placed_at: datetime
+    available_at: datetime
+    expires_at: datetime | None
+
+    @property
+    def key(self) -> str:
+        """The grant's key."""
+        return sale_key(self.transaction_id)
+
+
+@dataclass(slots=True)
+class Locked:
+    """The accounts of one batch, locked, and how members lead to them."""
+
+    program_id: int
+    now: datetime
+    chain_key: bytes
+    actor: str
+    accounts: dict[int, Account]
+    roots: dict[int, int]
+    """Member id -> account id of its root."""
+    postings: dict[tuple[int, int], Posting] = field(default_factory=dict)
+    touched: dict[tuple[int, int], Posting] = field(default_factory=dict)
+    forgiving: set[int] = field(default_factory=set)
+    """Transactions whose claw-backs are forgiven rather than owed."""
+
+
+def lock(
+    session: Session,
+    program_id: int,
+    members: Iterable[int],
+    *,
+    chain_key: bytes,
+    actor: str,
+    now: datetime | None = None,
+) -> Locked:
+    """Make missing accounts, lock all of them by id, and check that no root changed meanwhile.
+
+    NO KEY UPDATE: whoever inserted a row that names an account (a redemption) holds its key in
+    share, and two of them that both wanted FOR UPDATE would wait for each other for ever."""
+    wanted = sorted(set(members))
+    roots = _roots(session, wanted)
+    _open_accounts(session, program_id, sorted(set(roots.values())))
+    rows = run(
+        session,
+        """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
+                  next_settle_at, clock_timestamp() AS now
+           FROM accounts WHERE program_id = :program AND member_id = ANY(:members)
+           ORDER BY id FOR NO KEY UPDATE""",
+        {"program": program_id, "members": sorted({*roots.values(), *wanted})},
+    )
+    if _roots(session, wanted) != roots:
+        raise RootChanged
+    by_member = {row.member_id: row.id for row in rows}
+    moment = now or (max(row.now for row in rows) if rows else _now(session))
+    accounts = {row.id: Account(**{k: v for k, v in row._mapping.items() if k != "now"}) for row in rows}
+    for account in accounts.values():
+        if account.next_settle_at is not None and account.next_settle_at <= moment:
+            account.rebuild = True
+    return Locked(
+        program_id, moment, chain_key, actor, accounts, {m: by_member[r] for m, r in roots.items()}
+    )
+
+
+def load_postings(session: Session, transaction_ids: Sequence[int]) -> list[Posting]:
+    """What these sales have earned so far, on all accounts."""
+    rows = run(
+        session,
+        """SELECT transaction_id, account_id, posted, forgiven, n, member_id, placed_at, available_at, expires_at
+           FROM postings WHERE transaction_id = ANY(:ids)""",
+        {"ids": list(transaction_ids)},
+    )
+    return [Posting(**row._mapping) for row in rows]
+
+
+def members_of(session: Session, account_ids: Iterable[int]) -> set[int]:
+    """The members these accounts belong to."""
+    ids = list(account_ids)
+    if not ids:
+        return set()
+    return {
+        r.member_id
+        for r in run(session, "SELECT member_id FROM accounts WHERE id = ANY(:ids)", {"ids": ids})
+    }
+
+
+def _roots(session: Session, members: Sequence[int]) -> dict[int, int]:
+    """Member -> the member it is an alias of, or itself. Aliases always point at a root."""
+    if not members:
+        return {}
+    rows = run(
+        session,
+        "SELECT id, coalesce(alias_of, id) AS root FROM members WHERE id = ANY(:ids)",
+        {"ids": list(members)},
+    )
+    return {row.id: row.root for row in rows}
+
+
+def _open_accounts(session: Session, program_id: int, members: Sequence[int]) -> None:
+    run(
+        session,
+        """INSERT INTO accounts (program_id, member_id)
+           SELECT :program, m FROM unnest(CAST(:members AS bigint[])) AS m
+           WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE member_id = m)
+           ORDER BY m ON CONFLICT (member_id) DO NOTHING""",
+        {"program": program_id, "members": list(members)},
+    )
+
+
+def _now(session: Session) -> datetime:
+    moment: datetime = run(session, "SELECT clock_timestamp() AS now")[0].now
+    return moment
