@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from hub.audit import record
 from hub.bulk import run
+from hub.connector import Connector
 from hub.errors import Misconfigured
 from hub.ids import new_id, new_token
 from hub.outbox import channels
@@ -33,11 +34,7 @@ def add_channel(
     """Validate and store a channel. Raises `Misconfigured` naming the field, and when the program
     has a channel of that name or the shop is connected already (rules.md F1)."""
     connector = runtime.connector_class(kind)
-    unknown = sorted(set(settings) - set(connector.settings_schema().fields))
-    if unknown:
-        known = ", ".join(sorted(connector.settings_schema().fields))
-        raise Misconfigured("bad_settings", f"settings.{unknown[0]}: no such setting; there are {known}")
-    channels.load_settings(connector, settings)
+    _check(connector, name, settings)
     open_settings, secret = channels.split_secrets(connector, settings)
     row = {
         "public_id": new_id("chn"),
@@ -50,30 +47,48 @@ def add_channel(
         "shares": shares_shop,
         "private": allow_private,
     }
-    if not row["name"]:
-        raise Misconfigured("bad_settings", "name: a channel needs a name")
     try:
         with session.begin_nested():
-            channel_id = run(
-                session,
-                """INSERT INTO channels (public_id, program_id, kind, name, token, settings, secrets, shares_shop,
-                                         allow_private)
-                   VALUES (:public_id, :program, :kind, :name, :token, CAST(:settings AS jsonb), :secrets, :shares,
-                           :private)
-                   RETURNING id""",
-                row,
-            )[0].id
-            channel = channels.by_ids(session, [channel_id])[channel_id]
-            identity = connector(Handle(runtime, channel)).shop_identity()
-            run(
-                session,
-                "UPDATE channels SET shop_identity = :identity WHERE id = :id",
-                {"identity": identity, "id": channel_id},
-            )
+            channel = _insert(session, row)
+            _set_identity(session, channel, connector(Handle(runtime, channel)).shop_identity())
     except IntegrityError as error:
         raise _taken(error, name) from None
     record(session, program_id, actor, "channel.added", channel.public_id, {"kind": kind})
     return channel
+
+
+def _check(connector: type[Connector], name: str, settings: Mapping[str, Any]) -> None:
+    known = connector.settings_schema().fields
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        there_are = ", ".join(sorted(known))
+        raise Misconfigured(
+            "bad_settings", f"settings.{unknown[0]}: no such setting; there are {there_are}"
+        )
+    if not name.strip():
+        raise Misconfigured("bad_settings", "name: a channel needs a name")
+    channels.load_settings(connector, settings)
+
+
+def _insert(session: Session, row: Mapping[str, Any]) -> Channel:
+    channel_id: int = run(
+        session,
+        """INSERT INTO channels (public_id, program_id, kind, name, token, settings, secrets, shares_shop,
+                                 allow_private)
+           VALUES (:public_id, :program, :kind, :name, :token, CAST(:settings AS jsonb), :secrets, :shares,
+                   :private)
+           RETURNING id""",
+        row,
+    )[0].id
+    return channels.by_ids(session, [channel_id])[channel_id]
+
+
+def _set_identity(session: Session, channel: Channel, identity: str | None) -> None:
+    run(
+        session,
+        "UPDATE channels SET shop_identity = :identity WHERE id = :id",
+        {"identity": identity, "id": channel.id},
+    )
 
 
 def _taken(error: IntegrityError, name: str) -> Misconfigured:

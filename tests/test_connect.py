@@ -1,0 +1,64 @@
+"""Connecting a shop: what is wrong is named, a shop is connected once, secrets are not readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.errors import Misconfigured
+from hub.outbox.channels import Handle
+from tests.hubs import Hub, running_hub
+
+SECRET = "whsec_dGhlIHRpbGwgYW5kIHRoZSBodWIga25vdyB0aGlz"
+SHOP = {
+    "store_url": "https://shop.example.com",
+    "consumer_key": "ck_1",
+    "consumer_secret": "cs_1",
+    "webhook_secret": "s3cret",
+}
+
+
+@pytest.fixture
+def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
+    with running_hub(database, redis_url, tmp_path) as hub:
+        yield hub
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "webhook_secret"),
+        ({"webhook_secret": "guess"}, "webhook_secret"),
+        ({"webhook_secret": SECRET, "secert": "x"}, "secert"),
+        ({"webhook_secret": SECRET, "callback_url": "not a url"}, "callback_url"),
+    ],
+)
+def test_a_wrong_setting_is_named(hub: Hub, settings: dict[str, str], named: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        hub.add_channel("generic_pos", settings, "Till")
+    assert named in refused.value.detail
+    assert hub.rows("SELECT 1 FROM channels") == []
+
+
+def test_the_same_shop_is_connected_once(hub: Hub) -> None:
+    hub.add_channel("woocommerce", SHOP, "Shop")
+    with pytest.raises(Misconfigured) as refused:
+        hub.add_channel("woocommerce", SHOP, "Shop again")
+    assert refused.value.code == "shop_taken"
+
+
+def test_two_channels_have_two_names(hub: Hub) -> None:
+    hub.add_channel("generic_pos", {"webhook_secret": SECRET}, "Till")
+    with pytest.raises(Misconfigured) as refused:
+        hub.add_channel("generic_pos", {"webhook_secret": SECRET}, "Till")
+    assert refused.value.code == "name_taken"
+
+
+def test_secrets_are_sealed_in_the_database_and_open_to_the_connector(hub: Hub) -> None:
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    row = hub.rows("SELECT settings::text AS settings, secrets FROM channels")[0]
+    assert "s3cret" not in row.settings
+    assert b"s3cret" not in bytes(row.secrets)
+    assert Handle(hub.runtime, channel).settings["webhook_secret"] == "s3cret"
