@@ -12,12 +12,13 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from psycopg.errors import DeadlockDetected
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
@@ -64,9 +65,10 @@ class Message:
     body_hash: bytes
     received_at: datetime
     woken: threading.Event = field(default_factory=threading.Event)
+    """Set when it was committed or refused, or when its thread is to lead."""
     leads: bool = False
-    done: bool = False
-    error: BaseException | None = None
+    stored: bool = False
+    error: Exception | None = None
     duplicate: bool = False
 
 
@@ -100,28 +102,34 @@ class Inbox:
         the same when the database was slow, and the sender's next try is then a repetition."""
         with self._lock:
             self._pending.append(message)
-            message.leads, self._leading = not self._leading, True
-        if not message.leads and not message.turn.wait(_WAIT_SECONDS):
+            message.leads, self._led = not self._led, True
+        if not message.leads and not message.woken.wait(_WAIT_SECONDS):
             self._give_up(message)
         if message.leads:
-            self._lead()
+            self._commit_pending()
         if not message.stored:
             raise CannotStore("the database refused, or did not answer in time") from message.error
 
-    def _lead(self) -> None:
-        """Commit the next group, this thread's own message among it, and pass the lead on."""
+    def _give_up(self, message: Message) -> None:
+        """It waited too long: take it back, unless it leads now or is on its way to disk."""
+        with self._lock:
+            if not message.leads and message in self._pending:
+                self._pending.remove(message)
+
+    def _commit_pending(self) -> None:
+        """Commit what waits, ourselves among it, then hand over."""
         with self._lock:
             group = self._next_group()
         try:
             self._commit(group)
         finally:
             with self._lock:
-                self._leading = bool(self._pending)
+                self._led = bool(self._pending)
                 if self._pending:
                     self._pending[0].leads = True
-                    self._pending[0].turn.set()
+                    self._pending[0].woken.set()
             for message in group:
-                message.turn.set()
+                message.woken.set()
 
     def _next_group(self) -> list[Message]:
         """The first of those who wait, as many as one statement carries well; at least one."""
@@ -134,14 +142,9 @@ class Inbox:
         group, self._pending = self._pending[:count], self._pending[count:]
         return group
 
-    def _give_up(self, message: Message) -> None:
-        """It waited too long: take it back, unless it leads now or is on its way to disk."""
-        with self._lock:
-            if not message.leads and message in self._pending:
-                self._pending.remove(message)
-
     def _commit(self, group: Sequence[Message]) -> None:
-        """Store a group; when a message in it cannot be stored at all, each on its own."""
+        """Commit a group; when something in it cannot be stored at all, each message by itself, so
+        that one cannot fail its neighbours."""
         try:
             self._write(group)
         except (OperationalError, PoolTimeout) as error:
@@ -154,6 +157,7 @@ class Inbox:
                 self._commit([message])
 
     def _write(self, group: Sequence[Message]) -> None:
+        """No message counts as stored unless its commit returned."""
         for attempt in range(1, _AGAIN + 1):
             try:
                 with self.runtime.sessions.begin() as session:
