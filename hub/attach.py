@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from hub import embedded, migrate
 from hub.db import Process, make_engine, make_sessions
 from hub.embedded import EmbeddedError, Place, postgres, valkey
+from hub.i18n import gettext as _
 from hub.pidfile import AlreadyHeld, held
 from hub.settings import Settings, load
 
@@ -46,17 +47,18 @@ def opened(process: Process = "cli") -> Iterator[Hub]:
 
 
 @contextmanager
-def attached(settings: Settings) -> Iterator[Settings]:
+def attached(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
     """Settings with the servers' addresses filled in. Beside `hub up` its servers are used; when no
-    hub runs, what the settings do not bring is started for the block. Raises `EmbeddedError`."""
+    hub runs, what the settings do not bring is started for the block. Without `create` there must
+    have been a hub: asking in the wrong place must not make an empty one. Raises `EmbeddedError`."""
     if settings.database_url and settings.redis_url:
         yield settings
         return
+    _refuse_nothing_there(settings, create)
     place = embedded.prepare(settings.data)
-    with _alone(settings) as alone:
-        if alone:
-            with servers(settings, lambda _: None) as reached:
-                yield reached
+    with ExitStack() as stack:
+        if _hold(stack, settings):
+            yield stack.enter_context(servers(settings, lambda _: None))
         else:
             _wait(place, settings)
             yield _reached(settings, place)
@@ -99,19 +101,23 @@ def revive(given: Settings) -> list[str]:
     return died
 
 
-@contextmanager
-def _alone(settings: Settings) -> Iterator[bool]:
-    """Whether no hub runs on the data directory; if so it is held for the block."""
-    holder = held(settings.data)
+def _hold(stack: ExitStack, settings: Settings) -> bool:
+    """Hold the data directory until the stack ends; False when a hub runs on it."""
     try:
-        holder.__enter__()
+        stack.enter_context(held(settings.data))
     except AlreadyHeld:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        holder.__exit__(None, None, None)
+        return False
+    return True
+
+
+def _refuse_nothing_there(settings: Settings, create: bool) -> None:
+    if not create and not settings.database_url and not settings.data.exists():
+        raise EmbeddedError(
+            _(
+                "there is no hub on {data}: start one (hub up), or name the directory of the one that you mean (HUB_DATA)",
+                data=settings.data,
+            )
+        )
 
 
 def _reached(settings: Settings, place: Place) -> Settings:
@@ -129,7 +135,9 @@ def _wait(place: Place, settings: Settings) -> None:
         and (settings.redis_url or valkey.running_pid(place))
     ):
         if time.monotonic() > ends:
-            raise EmbeddedError(f"the hub on {place.data} is starting or ending; try again in a moment")
+            raise EmbeddedError(
+                _("the hub on {data} is starting or ending; try again in a moment", data=place.data)
+            )
         time.sleep(0.1)
 
 

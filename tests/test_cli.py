@@ -94,6 +94,16 @@ def test_a_database_that_does_not_answer_is_a_sentence_without_the_password(
     assert "s3cret" not in err
 
 
+def test_a_command_in_the_wrong_place_makes_no_hub_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HUB_DATA", str(tmp_path / "nowhere"))
+    code, _, err = hub("backup", "file", capsys=capsys)
+    assert code == 1
+    assert f"there is no hub on {tmp_path / 'nowhere'}: start one (hub up)" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_config_shows_every_setting_and_its_source(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

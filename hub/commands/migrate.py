@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hub.attach import attached
+from hub.i18n import gettext as _
 from hub.settings import load
 from hub.show import json_option, show
 
@@ -18,10 +19,10 @@ def command(as_json: bool) -> None:
     """
     from hub.migrate import upgrade
 
-    with attached(load()) as settings:
+    with attached(load(), create=True) as settings:
         ran = upgrade(settings.database_url)
     show(
         [{"migration": revision} for revision in ran],
         as_json=as_json,
-        empty="The database is up to date.",
+        empty=_("The database is up to date."),
     )

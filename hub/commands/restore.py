@@ -23,6 +23,6 @@ def command(file: Path, as_json: bool) -> None:
     from hub.backup import restore
     from hub.sync.sweep import after_restore
 
-    with attached(load()) as settings:
+    with attached(load(), create=True) as settings:
         manifest = restore(settings, file, after_restore)
     show_one({"restored": str(file), **manifest.as_dict()}, as_json=as_json)
