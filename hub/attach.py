@@ -6,44 +6,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
-
-from hub import embedded, migrate
-from hub.db import Process, make_engine, make_sessions
+from hub import embedded
 from hub.embedded import EmbeddedError, Place, postgres, valkey
 from hub.i18n import gettext as _
 from hub.pidfile import AlreadyHeld, held
-from hub.settings import Settings, load
+from hub.settings import Settings
 
 PATIENCE = 15.0
 """How long a hub that is just starting may take (seconds)."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """What most commands need: where everything is, and sessions on a database that is current."""
-
-    settings: Settings
-    engine: Engine
-    sessions: sessionmaker[Session]
-
-
-@contextmanager
-def opened(process: Process = "cli") -> Iterator[Hub]:
-    """The hub of the environment's settings, for the block. Raises a `Refusal`: among others when
-    the database lacks migrations."""
-    with attached(load()) as settings:
-        engine = make_engine(settings.database_url, process)
-        try:
-            migrate.refuse_outdated(engine)
-            yield Hub(settings, engine, make_sessions(engine))
-        finally:
-            engine.dispose()
 
 
 @contextmanager
@@ -114,7 +88,8 @@ def _refuse_nothing_there(settings: Settings, create: bool) -> None:
     if not create and not settings.database_url and not settings.data.exists():
         raise EmbeddedError(
             _(
-                "there is no hub on {data}: start one (hub up), or name the directory of the one that you mean (HUB_DATA)",
+                "there is no hub on {data}: start one (hub up), or name the directory of the one "
+                "that you mean (HUB_DATA)",
                 data=settings.data,
             )
         )
