@@ -184,7 +184,7 @@ def _voucher(session: Session, order: Order, redemption_id: int, reward: Reward)
 
 
 def _plan(session: Session, program_id: int, voucher: Any, channels: Iterable[Channel]) -> None:
-    open_channels = [c for c in channels if c.status == "active"]
+    open_channels = [c for c in channels if c.status != "disconnected"]
     run(
         session,
         """INSERT INTO voucher_channels (voucher_id, channel_id, state)

@@ -227,5 +227,5 @@ def code_pushes(program_id: int, voucher: str, topic: str, channels: Iterable[Ch
             body={"action": topic, "voucher": voucher},
         )
         for channel in channels
-        if channel.status == "active"
+        if channel.status != "disconnected"
     ]

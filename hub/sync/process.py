@@ -363,7 +363,7 @@ def balance_pushes(
             delay=BALANCE_DELAY,
         )
         for channel in all_channels
-        if channel.status == "active" and _pushes(runtime.connector_class(channel.kind))
+        if channel.status != "disconnected" and _pushes(runtime.connector_class(channel.kind))
         for member in wanted
     ]
 
