@@ -174,7 +174,7 @@ class _Batch:
 
     def _ground(self, program: store.Program) -> Ground:
         versions = store.versions(self.session, program)
-        kinds = {c.kind for c in self.channels.values() if c.status == "active"}
+        kinds = {c.kind for c in self.channels.values() if c.status != "disconnected"}
         return Ground(
             program.id,
             self.channels,

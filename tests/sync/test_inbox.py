@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from hub.outbox.channels import Channel
@@ -32,7 +34,7 @@ def channel(hub: Hub) -> Channel:
 
 
 def message(channel: Channel, key: str) -> Message:
-    body = f'{{"key": "{key}"}}'.encode()
+    body = json.dumps({"key": key}).encode()
     return Message(channel, "t", key, "{}", body, hashlib.sha256(body).digest(), datetime.now(UTC))
 
 
@@ -93,19 +95,69 @@ def test_a_message_the_database_refuses_does_not_take_its_neighbours_along(
     assert sorted(row.key for row in hub.rows("SELECT key FROM deliveries")) == ["a", "c"]
 
 
-def test_a_defect_while_storing_is_never_taken_for_success(
+def test_a_defect_while_storing_is_never_taken_for_success_and_the_lead_is_not_lost(
     hub: Hub, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox = Inbox(hub.runtime)
-    other = message(channel, "b")
 
     def defect(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(receive, "insert", defect)
-    with pytest.raises(ZeroDivisionError):
-        inbox._commit([message(channel, "a"), other])
-    assert (other.done, type(other.error)) == (True, ZeroDivisionError)
+    with monkeypatch.context() as broken:
+        broken.setattr(receive, "insert", defect)
+        for key in ("a", "b"):
+            with pytest.raises(ZeroDivisionError):
+                inbox.store(message(channel, key))
+    inbox.store(message(channel, "c"))
+    assert [row.key for row in hub.rows("SELECT key FROM deliveries")] == ["c"]
+
+
+def test_a_key_that_no_database_can_hold_fails_alone(hub: Hub, channel: Channel) -> None:
+    inbox = Inbox(hub.runtime)
+    group = [message(channel, key) for key in ("a", "\ud800", "\x00", "b")]
+    inbox._commit(group)
+    assert [m.stored for m in group] == [True, False, False, True]
+
+
+def test_a_group_is_bounded_in_bytes_and_a_large_message_goes_alone(
+    hub: Hub, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five hundred bodies of 10 MB in one statement would take the process down."""
+    monkeypatch.setattr(receive, "_GROUP_BYTES", 40)
+    inbox = Inbox(hub.runtime)
+    inbox._pending = [message(channel, key) for key in ("a", "b", "c", "d" * 100, "e", "f")]
+    groups = []
+    while inbox._pending:
+        groups.append([m.key[0] for m in inbox._next_group()])
+    assert groups == [["a", "b", "c"], ["d"], ["e", "f"]]
+
+
+def test_a_group_that_meets_a_worker_in_another_order_is_stored_all_the_same(
+    hub: Hub, channel: Channel
+) -> None:
+    """Repetitions touch rows that a worker may be finishing: when both wait for each other PostgreSQL
+    ends one, and the sender must not notice."""
+    keys = ["a", "b"]
+    inbox, group = Inbox(hub.runtime), [message(channel, key) for key in keys]
+    with hub.runtime.sessions.begin() as session:
+        receive.insert(session, [message(channel, key) for key in keys])
+    touch = text("UPDATE deliveries SET number = 'x' WHERE key = :key")
+    with hub.runtime.sessions.begin() as worker:
+        worker.execute(touch, {"key": "b"})
+        storing = threading.Thread(target=inbox._commit, args=(group,))
+        storing.start()
+        _wait_until_blocked(hub)
+        worker.execute(text("SET LOCAL deadlock_timeout = '1h'"))  # the other one finds out
+        worker.execute(touch, {"key": "a"})
+    storing.join()
+    assert [m.error for m in group] == [None, None]
+    assert [row.duplicates for row in hub.rows("SELECT duplicates FROM deliveries")] == [1, 1]
+
+
+def _wait_until_blocked(hub: Hub) -> None:
+    blocked = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while not hub.rows(blocked)[0].n:
+        time.sleep(0.01)
 
 
 def test_who_waits_too_long_is_told_so_and_the_lead_is_not_lost(
