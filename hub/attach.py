@@ -117,4 +117,7 @@ def _wait(place: Place, settings: Settings) -> None:
 
 
 def _tell(say: Say, name: str, adopted: bool) -> None:
-    say(f"{name} {'was left running and is taken over' if adopted else 'is up'}")
+    if adopted:
+        say(_("{name} was left running and is taken over", name=name))
+    else:
+        say(_("{name} is up", name=name))

@@ -27,6 +27,7 @@ from hub import __version__, migrate
 from hub.db import database_url, make_engine
 from hub.embedded.place import wheel_tree
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.secrets import load_keys, write_keys
 from hub.settings import Settings
 
@@ -61,7 +62,7 @@ def backup(settings: Settings, file: Path, now: datetime | None = None) -> Manif
     """Write everything to `file` (mode 0600; it must not exist), consistent as of one moment, also
     beside a running hub. Raises `BackupRefused`, `SecretsError`, `MigrationRefused`."""
     if file.exists():
-        raise BackupRefused(f"{file} exists; backups are never overwritten")
+        raise BackupRefused(_("{file} exists; backups are never overwritten", file=file))
     keys = load_keys(settings.keys, settings.keys_path)
     made_at = (now or datetime.now(UTC)).isoformat(timespec="seconds")
     with _workplace(file) as place:
@@ -81,12 +82,19 @@ def read_manifest(file: Path) -> Manifest:
         with tarfile.open(file) as tar:
             found = json.loads(_member(tar, "manifest.json", file))
         if found.get("format") != FORMAT:
-            raise BackupRefused(f"{file} has the format {found.get('format')!r:.40}, not {FORMAT}")
+            raise BackupRefused(
+                _(
+                    "{file} has the format {found!r:.40}, not {format}",
+                    file=file,
+                    found=found.get("format"),
+                    format=FORMAT,
+                )
+            )
         return Manifest(**found)
     except FileNotFoundError:
-        raise BackupRefused(f"there is no file {file}") from None
+        raise BackupRefused(_("there is no file {file}", file=file)) from None
     except (tarfile.TarError, ValueError, TypeError, AttributeError):
-        raise BackupRefused(f"{file} is no backup of the hub") from None
+        raise BackupRefused(_("{file} is no backup of the hub", file=file)) from None
 
 
 def restore(settings: Settings, file: Path, after: Callable[[Session], None]) -> Manifest:
@@ -117,8 +125,12 @@ def restore(settings: Settings, file: Path, after: Callable[[Session], None]) ->
 def _refuse_unready(owner: Engine, manifest: Manifest) -> None:
     if manifest.revision not in migrate.known_revisions():
         raise BackupRefused(
-            f"the backup was made by version {manifest.hub}, whose schema {manifest.revision} this "
-            "version does not know: install that version, or a newer one"
+            _(
+                "the backup was made by version {hub}, whose schema {revision} this version does not "
+                "know: install that version, or a newer one",
+                hub=manifest.hub,
+                revision=manifest.revision,
+            )
         )
     with owner.connect() as connection:
         running = connection.execute(
@@ -128,11 +140,13 @@ def _refuse_unready(owner: Engine, manifest: Manifest) -> None:
             )
         ).scalar_one()
         if running:
-            raise BackupRefused("the hub is running on this database; end it first, then restore")
+            raise BackupRefused(_("the hub is running on this database; end it first, then restore"))
         if not migrate.is_restoring(connection) and not _is_empty(connection):
             raise BackupRefused(
-                "this hub is not empty, and a restore replaces everything: start it on another data "
-                "directory (HUB_DATA) or database (DATABASE_URL)"
+                _(
+                    "this hub is not empty, and a restore replaces everything: start it on another data "
+                    "directory (HUB_DATA) or database (DATABASE_URL)"
+                )
             )
 
 
@@ -161,8 +175,11 @@ def _replace_database(settings: Settings, owner: Engine, dump: Path) -> None:
 def _refuse_other_keys(settings: Settings, keys: Sequence[str]) -> None:
     if settings.keys and not set(keys) <= set(settings.keys):
         raise BackupRefused(
-            "HUB_KEYS does not hold the keys of the backup; unset it for the restore, which then "
-            f"writes them to {settings.keys_path}"
+            _(
+                "HUB_KEYS does not hold the keys of the backup; unset it for the restore, which then "
+                "writes them to {file}",
+                file=settings.keys_path,
+            )
         )
 
 
@@ -252,7 +269,7 @@ def _write_tar(place: Path, file: Path) -> None:
     try:
         os.link(unfinished, file)
     except FileExistsError:
-        raise BackupRefused(f"{file} exists; backups are never overwritten") from None
+        raise BackupRefused(_("{file} exists; backups are never overwritten", file=file)) from None
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -270,7 +287,9 @@ def _unpack(file: Path, place: Path, manifest: Manifest) -> None:
             with (place / name).open("wb") as target:
                 shutil.copyfileobj(source, target)
     if _sha256(place / "database.dump") != manifest.sha256:
-        raise BackupRefused(f"{file} is damaged: the database in it is not the one that was written")
+        raise BackupRefused(
+            _("{file} is damaged: the database in it is not the one that was written", file=file)
+        )
 
 
 def _member(tar: tarfile.TarFile, name: str, file: Path) -> bytes:
@@ -283,9 +302,13 @@ def _info(tar: tarfile.TarFile, name: str, file: Path) -> tarfile.TarInfo:
     try:
         found = tar.getmember(name)
     except KeyError:
-        raise BackupRefused(f"{file} is no backup of the hub: it holds no {name}") from None
+        raise BackupRefused(
+            _("{file} is no backup of the hub: it holds no {name}", file=file, name=name)
+        ) from None
     if not found.isreg():
-        raise BackupRefused(f"{file} is no backup of the hub: its {name} is no file")
+        raise BackupRefused(
+            _("{file} is no backup of the hub: its {name} is no file", file=file, name=name)
+        )
     return found
 
 

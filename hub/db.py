@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 
 APP_ROLE = "hub_app"
 """What every process of the hub runs as. It owns no table: REVOKE and triggers hold against it."""
@@ -76,9 +77,11 @@ def database_url(text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
-        raise BadDatabaseUrl("it is not a URL like postgresql://user:password@host/name") from None
+        raise BadDatabaseUrl(_("it is not a URL like postgresql://user:password@host/name")) from None
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise BadDatabaseUrl(f"{url.drivername!r:.40} is not postgresql, the only kind there is")
+        raise BadDatabaseUrl(
+            _("{kind!r:.40} is not postgresql, the only kind there is", kind=url.drivername)
+        )
     return url.set(drivername="postgresql+psycopg")
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import run
 from hub.connect import add_channel
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program import store
@@ -64,7 +65,12 @@ class Shop:
         )
         if not answer.ok:
             raise DemoFailed(
-                f"the {self.kind} sandbox answered {answer.status_code}: {answer.text[:200]}"
+                _(
+                    "the {kind} sandbox answered {status}: {text}",
+                    kind=self.kind,
+                    status=answer.status_code,
+                    text=answer.text[:200],
+                )
             )
         return answer.json()
 
@@ -104,18 +110,18 @@ class Story:
 
     def _orders(self, web: Shop, blog: Shop, till: Shop) -> None:
         web.sell(PERSON, "400000")
-        self._expect(40, "order in the web shop (400.000 ₫, phone 0912 345 678)")
+        self._expect(40, _("order in the web shop (400.000 ₫, phone 0912 345 678)"))
         blog.sell(PERSON_AGAIN, "250000", state="fulfilled")
-        self._expect(65, "order in the second shop, same person, phone written (+84) 912.345.678")
+        self._expect(65, _("order in the second shop, same person, phone written (+84) 912.345.678"))
         till.sell(PERSON_AT_TILL, "150000")
-        self._expect(80, "sale at the till, phone 0084912345678")
+        self._expect(80, _("sale at the till, phone 0084912345678"))
 
     def _repeats(self, web: Shop) -> None:
         web.sell(PERSON, "100000")
-        self._expect(90, "one more web order")
+        self._expect(90, _("one more web order"))
         web.ask("POST", "/resend", {"n": "last", "times": 3})
         self._settle()
-        self._expect(90, "its last webhook three more times: nothing is given twice")
+        self._expect(90, _("its last webhook three more times: nothing is given twice"))
 
     def _refunds(self, till: Shop, web: Shop) -> None:
         before = len(till.ask("GET", "/outbox"))
@@ -124,10 +130,12 @@ class Story:
         till.ask("POST", f"/sales/{sale['external_id']}/refund", {"amount": "50000"})
         late = [o["n"] for o in till.ask("GET", "/outbox")][before:]
         till.ask("POST", "/release", {"order": late[::-1]})
-        self._expect(105, "a refund that came before its sale waited for it (200.000 ₫ less 50.000 ₫)")
+        self._expect(
+            105, _("a refund that came before its sale waited for it (200.000 ₫ less 50.000 ₫)")
+        )
         order = web.sell(PERSON, "300000")
         web.ask("POST", f"/sales/{order['external_id']}/refund", {"amount": "100000"})
-        self._expect(125, "a partial refund takes back its share (300.000 ₫ less 100.000 ₫)")
+        self._expect(125, _("a partial refund takes back its share (300.000 ₫ less 100.000 ₫)"))
 
     def _redeem(self) -> str:
         member = self._api("GET", "/members", params={"phone": PHONE})[0]
@@ -135,30 +143,41 @@ class Story:
         done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-1"})
         code = str(done["code"])
         self._until(
-            lambda: all(s.has_active(code) for s in self.shops.values()), f"code {code} in all shops"
+            lambda: all(s.has_active(code) for s in self.shops.values()),
+            _("code {code} in all shops", code=code),
         )
-        self._expect(75, f"50 points buy the code {code}: it is live in all three shops")
+        self._expect(75, _("50 points buy the code {code}: it is live in all three shops", code=code))
         return code
 
     def _use(self, code: str, *, used: Shop, others: tuple[Shop, ...]) -> None:
         used.sell(PERSON_AGAIN, "350000", codes=[code], state="fulfilled")
         self._until(
-            lambda: not any(s.has_active(code) for s in others), f"code {code} revoked elsewhere"
+            lambda: not any(s.has_active(code) for s in others),
+            _("code {code} revoked elsewhere", code=code),
         )
-        self._expect(105, f"{code} was used in the second shop and is gone from the other two")
+        self._expect(
+            105, _("{code} was used in the second shop and is gone from the other two", code=code)
+        )
 
     def _failed_push(self, web: Shop) -> None:
         web.ask("POST", "/faults", {"fault": "refuse_code", "times": 1})
         member = self._api("GET", "/members", params={"phone": PHONE})[0]
         wish = {"member": member["id"], "reward": "50k"}
         done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-2"})
-        failed = self._until(lambda: self._failed(web, done["voucher"]), "the refused push")
-        self.say(f"  the web shop refused the code {done['code']}: {failed.detail}")
+        failed = self._until(lambda: self._failed(web, done["voucher"]), _("the refused push"))
+        self.say(
+            "  "
+            + _(
+                "the web shop refused the code {code}: {detail}",
+                code=done["code"],
+                detail=failed.detail,
+            )
+        )
         with self.runtime.sessions.begin() as session:
             deliveries.replay(session, [failed.id])
         Doorbell(self.runtime.settings.redis_url).ring("outbound")
-        self._until(lambda: web.has_active(str(done["code"])), "the replayed push")
-        self._expect(55, "the failed push was replayed: the code is live there too")
+        self._until(lambda: web.has_active(str(done["code"])), _("the replayed push"))
+        self._expect(55, _("the failed push was replayed: the code is live there too"))
 
     def _verify(self) -> None:
         from hub.ledger.verify import verify
@@ -166,18 +185,27 @@ class Story:
         with self.runtime.sessions() as session:
             report = verify(session, self.runtime.chain_key, self.program.id)
         if not report.clean:
-            raise DemoFailed(f"the ledger does not add up: {report.findings}")
-        self.say(f"  ledger verified: {report.entries} entries, every sum and chain is right")
+            raise DemoFailed(_("the ledger does not add up: {findings}", findings=report.findings))
+        self.say(
+            "  "
+            + _(
+                "ledger verified: {entries} entries, every sum and chain is right",
+                entries=report.entries,
+            )
+        )
 
     # --- looking ---
 
     def _expect(self, points: int, step: str) -> None:
-        self._until(lambda: self._balance() == points, f"{points} points after: {step}")
-        self.say(f"  {points:>4} points | {step}")
+        self._until(
+            lambda: self._balance() == points,
+            _("{points} points after: {step}", points=points, step=step),
+        )
+        self.say("  " + _("{points:>4} points | {step}", points=points, step=step))
 
     def _settle(self) -> None:
         """Wait until nothing of this programme is due or being worked on."""
-        self._until(lambda: not self._open_deliveries(), "the queue to drain")
+        self._until(lambda: not self._open_deliveries(), _("the queue to drain"))
 
     def _open_deliveries(self) -> bool:
         with self.runtime.sessions() as session:
@@ -210,7 +238,15 @@ class Story:
             method, f"{self.base}/api/v1{path}", headers=headers, timeout=10, **more
         )
         if not answer.ok:
-            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text[:300]}")
+            raise DemoFailed(
+                _(
+                    "{method} {path} answered {status}: {text}",
+                    method=method,
+                    path=path,
+                    status=answer.status_code,
+                    text=answer.text[:300],
+                )
+            )
         return answer.json()
 
     @staticmethod
@@ -221,7 +257,7 @@ class Story:
             if value:
                 return value
             time.sleep(0.05)
-        raise DemoFailed(f"waited {PATIENCE:.0f} s in vain for {what}")
+        raise DemoFailed(_("waited {seconds:.0f} s in vain for {what}", seconds=PATIENCE, what=what))
 
 
 def was_played(session: Session) -> bool:
@@ -234,9 +270,9 @@ def play(runtime: Runtime, base: str, say: Say, *, keep: Callable[[], None] | No
     started = time.monotonic()
     with sandboxes(say) as addresses:
         story = _prepare(runtime, base, say, addresses)
-        say(f"Playing a day in three shops (programme {story.program.slug}):")
+        say(_("Playing a day in three shops (programme {slug}):", slug=story.program.slug))
         story.play()
-        say(f"The demo is played ({time.monotonic() - started:.1f} s).")
+        say(_("The demo is played ({seconds:.1f} s).", seconds=time.monotonic() - started))
         if keep is not None:
             keep()
 
@@ -258,8 +294,8 @@ def sandboxes(say: Say) -> Iterator[dict[str, str]]:
             assert process.stdout is not None
             addresses[kind] = process.stdout.readline().strip()
             if not addresses[kind]:
-                raise DemoFailed(f"the {kind} sandbox did not start")
-            say(f"  {kind} sandbox at {addresses[kind]}")
+                raise DemoFailed(_("the {kind} sandbox did not start", kind=kind))
+            say("  " + _("{kind} sandbox at {address}", kind=kind, address=addresses[kind]))
         yield addresses
     finally:
         for process in processes:

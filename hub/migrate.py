@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from hub.db import APP_ROLE, database_url
 from hub.errors import Refusal
+from hub.i18n import gettext as _
+from hub.i18n import ngettext
 
 DIRECTORY = Path(__file__).parent / "migrations"
 EXTENSIONS = ("pg_trgm", "unaccent")
@@ -88,8 +90,11 @@ def pending(connection: Connection, directory: Path = DIRECTORY) -> list[str]:
         return known
     if current not in known:
         raise MigrationRefused(
-            f"the database is at revision {current}, which this version of the hub does not know: "
-            "install the version that migrated it, or a newer one"
+            _(
+                "the database is at revision {current}, which this version of the hub does not know: "
+                "install the version that migrated it, or a newer one",
+                current=current,
+            )
         )
     return known[known.index(current) + 1 :]
 
@@ -102,9 +107,18 @@ def refuse_outdated(engine: Engine, directory: Path = DIRECTORY) -> None:
             _refuse_half_restored(connection)
             missing = pending(connection, directory)
     except OperationalError as error:
-        raise MigrationRefused(f"the database does not answer: {_first_line(error)}") from None
+        raise MigrationRefused(
+            _("the database does not answer: {error}", error=_first_line(error))
+        ) from None
     if missing:
-        raise MigrationRefused(f"the database lacks {len(missing)} migration(s); run `hub migrate`")
+        raise MigrationRefused(
+            ngettext(
+                "the database lacks {n} migration; run `hub migrate`",
+                "the database lacks {n} migrations; run `hub migrate`",
+                len(missing),
+                n=len(missing),
+            )
+        )
 
 
 @contextmanager
@@ -123,7 +137,7 @@ def _locked(url: str) -> Iterator[Connection]:
             connection.commit()
             yield connection
     except OperationalError as error:
-        raise MigrationRefused(f"the database refused: {_first_line(error)}") from None
+        raise MigrationRefused(_("the database refused: {error}", error=_first_line(error))) from None
 
 
 def _prepare(connection: Connection) -> None:
@@ -136,7 +150,7 @@ def _prepare(connection: Connection) -> None:
 def _refuse_half_restored(connection: Connection) -> None:
     if is_restoring(connection):
         raise MigrationRefused(
-            "a restore into this database was broken off; run the same `hub restore FILE` again"
+            _("a restore into this database was broken off; run the same `hub restore FILE` again")
         )
 
 
@@ -146,11 +160,19 @@ def _refuse_unfit(connection: Connection) -> None:
     ).one()
     if version < OLDEST_SERVER * 10000:
         raise MigrationRefused(
-            f"the database is PostgreSQL {version // 10000}; the hub needs {OLDEST_SERVER} or newer"
+            _(
+                "the database is PostgreSQL {version}; the hub needs {least} or newer",
+                version=version // 10000,
+                least=OLDEST_SERVER,
+            )
         )
     if encoding != "UTF8":
         raise MigrationRefused(
-            f"the database's encoding is {encoding}; create one with CREATE DATABASE ... ENCODING 'UTF8'"
+            _(
+                "the database's encoding is {encoding}; create one with CREATE DATABASE ... ENCODING "
+                "'UTF8'",
+                encoding=encoding,
+            )
         )
 
 
@@ -164,8 +186,11 @@ def _create_extensions(connection: Connection) -> None:
         ).one_or_none()
         if found is None:
             raise MigrationRefused(
-                f"the extension {name} is not installed on the database server; install PostgreSQL's "
-                "contrib package (Debian: postgresql-contrib)"
+                _(
+                    "the extension {name} is not installed on the database server; install "
+                    "PostgreSQL's contrib package (Debian: postgresql-contrib)",
+                    name=name,
+                )
             )
         if found.installed_version is None:
             _owner_command(connection, f"CREATE EXTENSION {name}", f"create the extension {name}")
@@ -195,7 +220,12 @@ def _owner_command(connection: Connection, statement: str, what: str) -> None:
         user = connection.execute(text("SELECT current_user")).scalar_one()
         asked = statement.replace("CURRENT_USER", f'"{user}"')
         raise MigrationRefused(
-            f"the database user {user} may not {what}; as a superuser run: {asked};"
+            _(
+                "the database user {user} may not {what}; as a superuser run: {asked};",
+                user=user,
+                what=what,
+                asked=asked,
+            )
         ) from None
 
 
@@ -207,7 +237,7 @@ def _run(connection: Connection, directory: Path) -> None:
         command.upgrade(config, "head")
     except DBAPIError as error:
         raise MigrationRefused(
-            f"a migration failed and was rolled back: {_first_line(error)}"
+            _("a migration failed and was rolled back: {error}", error=_first_line(error))
         ) from error
 
 

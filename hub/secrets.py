@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 
 
 class SecretsError(Refusal):
@@ -26,11 +27,11 @@ class Secrets:
     def __init__(self, keys: Sequence[str]) -> None:
         """`keys` are Fernet keys (44 characters). Raises `SecretsError`."""
         if not keys:
-            raise SecretsError("there is no encryption key")
+            raise SecretsError(_("there is no encryption key"))
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
-            raise SecretsError("an encryption key is not a Fernet key (44 characters)") from None
+            raise SecretsError(_("an encryption key is not a Fernet key (44 characters)")) from None
 
     def encrypt(self, secret: Mapping[str, Any]) -> bytes:
         """The secret as a token to store."""
@@ -71,15 +72,21 @@ def load_keys(given: Sequence[str], file: Path, *, create: bool = False) -> list
         others = file.stat().st_mode & 0o077
     except FileNotFoundError:
         raise SecretsError(
-            f"there are no encryption keys: {file} is missing; start the hub once"
+            _("there are no encryption keys: {file} is missing; start the hub once", file=file)
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretsError(f"the keys file {file} cannot be read ({type(error).__name__})") from None
+        raise SecretsError(
+            _(
+                "the keys file {file} cannot be read ({error})",
+                file=file,
+                error=type(error).__name__,
+            )
+        ) from None
     if others:
-        raise SecretsError(f"the keys file {file} is open to other users; chmod 600 {file}")
+        raise SecretsError(_("the keys file {file} is open to other users; chmod 600 {file}", file=file))
     keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not keys:
-        raise SecretsError(f"the keys file {file} holds no key; restore it from a backup")
+        raise SecretsError(_("the keys file {file} holds no key; restore it from a backup", file=file))
     return keys
 
 
@@ -109,4 +116,6 @@ def _make(file: Path) -> None:
     except FileExistsError:
         return  # another process was quicker, and its key is the one
     except OSError as error:
-        raise SecretsError(f"the keys file {file} cannot be made ({error.strerror})") from None
+        raise SecretsError(
+            _("the keys file {file} cannot be made ({error})", file=file, error=error.strerror)
+        ) from None

@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 
 DEFAULT_FILE = Path("config/hub.toml")
 ROOT_DATA = Path("/var/lib/loyalty-hub")
@@ -39,25 +40,30 @@ class Kind:
 def _text(check: Callable[[str], str]) -> Kind:
     def checked(value: Any) -> str:
         if not isinstance(value, str):
-            raise Senseless('must be a text in "quotes"')
+            raise Senseless(_('must be a text in "quotes"'))
         return check(value.strip())
 
     return Kind(str, checked)
 
 
 def _number(least: float, most: float, *, whole: bool = True) -> Kind:
-    expected = f"must be {'a whole number' if whole else 'a number'} from {least:g} to {most:g}"
+    def senseless() -> Senseless:
+        if whole:
+            return Senseless(
+                _("must be a whole number from {least:g} to {most:g}", least=least, most=most)
+            )
+        return Senseless(_("must be a number from {least:g} to {most:g}", least=least, most=most))
 
     def from_text(text: str) -> int | float:
         try:
             return int(text) if whole else float(text)
         except ValueError:
-            raise Senseless(expected) from None
+            raise senseless() from None
 
     def check(value: Any) -> int | float:
         allowed = int if whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, allowed) or not least <= value <= most:
-            raise Senseless(expected)
+            raise senseless()
         return value if whole else float(value)
 
     return Kind(from_text, check)
@@ -66,7 +72,7 @@ def _number(least: float, most: float, *, whole: bool = True) -> Kind:
 def _choice(*words: str) -> Kind:
     def check(value: str) -> str:
         if value not in words:
-            raise Senseless(f"must be one of {', '.join(words)}")
+            raise Senseless(_("must be one of {words}", words=", ".join(words)))
         return value
 
     return _text(check)
@@ -78,7 +84,7 @@ def _list(check_item: Callable[[str], str]) -> Kind:
 
     def check(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise Senseless('must be a list of texts, like ["a", "b"]')
+            raise Senseless(_('must be a list of texts, like ["a", "b"]'))
         return tuple(check_item(item.strip()) for item in value)
 
     return Kind(from_text, check)
@@ -90,7 +96,7 @@ def _url(schemes: Sequence[str], example: str) -> Kind:
 
     def check(value: str) -> str:
         if value and (_split(value, example).scheme not in schemes or "://" not in value):
-            raise Senseless(f"must be a URL like {example}")
+            raise Senseless(_("must be a URL like {example}", example=example))
         return value.rstrip("/")
 
     return _text(check)
@@ -100,15 +106,15 @@ def _split(value: str, example: str) -> SplitResult:
     try:
         return urlsplit(value)
     except ValueError:
-        raise Senseless(f"must be a URL like {example}") from None
+        raise Senseless(_("must be a URL like {example}", example=example)) from None
 
 
 def _public_url(value: str) -> str:
     parts = _split(value, "https://points.example.com")
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise Senseless("must be a URL like https://points.example.com")
+        raise Senseless(_("must be a URL like https://points.example.com"))
     if parts.query or parts.fragment or parts.username:
-        raise Senseless("must be a plain URL like https://points.example.com, with nothing behind it")
+        raise Senseless(_("must be a plain URL like https://points.example.com, with nothing behind it"))
     return value.rstrip("/")
 
 
@@ -116,12 +122,16 @@ def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
-        raise Senseless(f"holds {value!r:.50}, which is no address or network (10.0.0.0/8)") from None
+        raise Senseless(
+            _("holds {value!r:.50}, which is no address or network (10.0.0.0/8)", value=value)
+        ) from None
 
 
 def _host(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
-        raise Senseless(f"holds {value!r:.50}, which is no host name (leave out https:// and paths)")
+        raise Senseless(
+            _("holds {value!r:.50}, which is no host name (leave out https:// and paths)", value=value)
+        )
     return value.lower()
 
 
@@ -129,12 +139,12 @@ def _listen(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        raise Senseless("must be an address of this machine, like 127.0.0.1 or 0.0.0.0") from None
+        raise Senseless(_("must be an address of this machine, like 127.0.0.1 or 0.0.0.0")) from None
 
 
 def _key(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", value):
-        raise Senseless("holds something that is no Fernet key (44 characters, the last one =)")
+        raise Senseless(_("holds something that is no Fernet key (44 characters, the last one =)"))
     return value
 
 
@@ -145,12 +155,14 @@ def _connectors_from_text(text: str) -> dict[str, str]:
 
 def _connectors(value: Any) -> Mapping[str, str]:
     if not isinstance(value, dict):
-        raise Senseless('must be a table of lines like acme_till = "acme.hub.AcmeTill"')
+        raise Senseless(_('must be a table of lines like acme_till = "acme.hub.AcmeTill"'))
     for kind, path in value.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", kind):
-            raise Senseless(f"holds the kind {kind!r:.50}; kinds are small letters, digits and _")
+            raise Senseless(
+                _("holds the kind {kind!r:.50}; kinds are small letters, digits and _", kind=kind)
+            )
         if not isinstance(path, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", path):
-            raise Senseless(f'must give {kind} a path like "acme.hub.AcmeTill"')
+            raise Senseless(_('must give {kind} a path like "acme.hub.AcmeTill"', kind=kind))
     return value
 
 
@@ -277,9 +289,12 @@ def _from_file(environment: Mapping[str, str]) -> list[tuple[str, Any, str]]:
     except tomllib.TOMLDecodeError as error:
         raise SettingsRefused(f"{path}: {error}") from None
     found = [(name, value, f"{path}:{_line(text, name)}") for name, value in table.items()]
-    for name, _, source in found:
+    for name, _value, source in found:
         if name not in KNOWN:
-            raise SettingsRefused(f"{source}: {name} is no setting{_meant(name, KNOWN)}")
+            raise SettingsRefused(
+                _("{source}: {name} is no setting", source=source, name=name)
+                + _did_you_mean(name, KNOWN)
+            )
     return found
 
 
@@ -287,9 +302,11 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsRefused(f"HUB_CONFIG: {path} cannot be read ({error.strerror})") from None
+        raise SettingsRefused(
+            _("HUB_CONFIG: {path} cannot be read ({error})", path=path, error=error.strerror)
+        ) from None
     except UnicodeDecodeError:
-        raise SettingsRefused(f"{path}: the file is not UTF-8") from None
+        raise SettingsRefused(_("{path}: the file is not UTF-8", path=path)) from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, Any, str]]:
@@ -310,14 +327,14 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, Any, st
 
 def _refuse_misspelt(variable: str) -> None:
     if variable.startswith("HUB_") and variable not in _OUR_VARIABLES:
-        meant = _meant(variable, _VARIABLES)
+        meant = _did_you_mean(variable, _VARIABLES)
         if meant:
-            raise SettingsRefused(f"{variable}: no such variable{meant}")
+            raise SettingsRefused(_("{variable}: no such variable", variable=variable) + meant)
 
 
-def _meant(name: str, known: Mapping[str, Any]) -> str:
+def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""
+    return _("; did you mean {name}?", name=close[0]) if close else ""
 
 
 def _line(text: str, name: str) -> int:

@@ -20,6 +20,8 @@ from hub import embedded, migrate, parent
 from hub.attach import Say, revive, servers
 from hub.db import make_engine
 from hub.errors import Refusal
+from hub.i18n import gettext as _
+from hub.i18n import ngettext
 from hub.pidfile import held
 from hub.secrets import load_keys
 from hub.settings import Settings
@@ -83,7 +85,7 @@ class Tree:
 
     def listen(self, seconds: float) -> None:
         """Pass on what children print, for at most `seconds` or until something came."""
-        for key, _ in self.selector.select(seconds):
+        for key, _events in self.selector.select(seconds):
             self._read(key.data)
 
     def restart_dead(self) -> None:
@@ -177,12 +179,17 @@ def up(settings: Settings, say: Say, *, demo: bool = False) -> None:
     with held(settings.data):
         _refuse_taken_port(settings)
         if load_keys(settings.keys, settings.keys_path, create=True):
-            say(f"Encryption keys: {'from HUB_KEYS' if settings.keys else settings.keys_path}")
+            say(
+                _(
+                    "Encryption keys: {source}",
+                    source="HUB_KEYS" if settings.keys else settings.keys_path,
+                )
+            )
         with servers(settings, say) as reached:
             _migrate(reached, say)
             _run(settings, reached, say, stop, demo=demo)
-            say("Stopping...")
-        say("Stopped.")
+            say(_("Stopping..."))
+        say(_("Stopped."))
 
 
 def _run(given: Settings, settings: Settings, say: Say, stop: _Signals, *, demo: bool) -> None:
@@ -193,8 +200,8 @@ def _run(given: Settings, settings: Settings, say: Say, stop: _Signals, *, demo:
         _wait_until_ready(tree, stop)
         if stop.seen:
             return
-        say(f"Web, sweeper and {settings.workers} worker(s) are up")
-        say(f"The hub is ready at {settings.public_url}")
+        say(_worker_words(settings.workers))
+        say(_("The hub is ready at {address}", address=settings.public_url))
         if demo:
             player = subprocess.Popen(_command("demo"), env=_child_environment(settings))  # noqa: S603
         _keep_alive(tree, given, stop)
@@ -202,6 +209,10 @@ def _run(given: Settings, settings: Settings, say: Say, stop: _Signals, *, demo:
         if player and player.poll() is None:
             player.terminate()
         tree.stop()
+
+
+def _worker_words(n: int) -> str:
+    return ngettext("Web, sweeper and {n} worker are up", "Web, sweeper and {n} workers are up", n, n=n)
 
 
 def _keep_alive(tree: Tree, given: Settings, stop: _Signals) -> None:
@@ -245,7 +256,12 @@ def _make_data(settings: Settings) -> None:
 
 def _migrate(settings: Settings, say: Say) -> None:
     ran = migrate.upgrade(settings.database_url)
-    say(f"Database: {f'{len(ran)} migration(s) ran' if ran else 'up to date'}")
+    if ran:
+        say(
+            ngettext("Database: {n} migration ran", "Database: {n} migrations ran", len(ran), n=len(ran))
+        )
+    else:
+        say(_("Database: up to date"))
     engine = make_engine(settings.database_url)
     migrate.refuse_outdated(engine)
     engine.dispose()
@@ -263,13 +279,19 @@ def _refuse_taken_port(settings: Settings, patience: float = 3.0) -> None:
                 return
         except PermissionError:
             raise CannotStart(
-                f"port {settings.port} needs root; choose one above 1023 (PORT=8080 hub up)"
+                _("port {port} needs root; choose one above 1023 (PORT=8080 hub up)", port=settings.port)
             ) from None
         except OSError as error:
             if time.monotonic() > ends:
                 raise CannotStart(
-                    f"port {settings.port} on {settings.host} cannot be used ({error.strerror}); "
-                    f"end what uses it, or choose another (PORT={settings.port + 1} hub up)"
+                    _(
+                        "port {port} on {host} cannot be used ({error}); end what uses it, or choose "
+                        "another (PORT={other} hub up)",
+                        port=settings.port,
+                        host=settings.host,
+                        error=error.strerror,
+                        other=settings.port + 1,
+                    )
                 ) from None
             time.sleep(0.1)
 
@@ -281,9 +303,14 @@ def _wait_until_ready(tree: Tree, stop: _Signals) -> None:
         tree.listen(0.05)
         if any(child.ended() is not None for child in tree.children):
             tree.listen(0.2)
-            raise CannotStart("a process of the hub ended while starting; its last words are above")
+            raise CannotStart(_("a process of the hub ended while starting; its last words are above"))
         if time.monotonic() > ends:
-            raise CannotStart(f"the web server did not answer within {READY_SECONDS} seconds")
+            raise CannotStart(
+                _(
+                    "the web server did not answer within {seconds} seconds",
+                    seconds=READY_SECONDS,
+                )
+            )
 
 
 def _answers(settings: Settings) -> bool:

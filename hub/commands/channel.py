@@ -10,6 +10,7 @@ import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.errors import Fault, Refusal
+from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 
@@ -40,7 +41,7 @@ def list_(program: str | None, as_json: bool) -> None:
     show(
         [dict(r._mapping) for r in rows],
         as_json=as_json,
-        empty="No channel yet; connect one with `hub channel add`.",
+        empty=_("No channel yet; connect one with `hub channel add`."),
     )
 
 
@@ -124,11 +125,15 @@ def test(channel: str, as_json: bool) -> None:
         with runtime.sessions() as session:
             rows = run(session, "SELECT id FROM channels WHERE public_id = :id", {"id": channel})
             if not rows:
-                raise Refusal(f"there is no channel {channel!r}; `hub channel list` shows them")
+                raise Refusal(
+                    _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
+                )
             its = channels.by_ids(session, [rows[0].id])[rows[0].id]
         connector = channels.connector_of(runtime, its)
         if "health" not in type(connector).capabilities():
-            raise Refusal(f"a channel of the kind {its.kind} cannot be asked; send it a sale and look")
+            raise Refusal(
+                _("a channel of the kind {kind} cannot be asked; send it a sale and look", kind=its.kind)
+            )
         try:
             health = connector.health()
         except Fault as fault:
@@ -162,9 +167,11 @@ def _set_status(channel: str, status: str) -> None:
             {"status": status, "id": channel},
         )
         if not rows:
-            raise Refusal(f"there is no channel {channel!r}; `hub channel list` shows them")
+            raise Refusal(
+                _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
+            )
         record(session, rows[0].program_id, ACTOR, f"channel.{status}", channel)
-    click.echo(f"{channel} is {status}")
+    click.echo(_("{channel} is {status}", channel=channel, status=status))
 
 
 def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
@@ -173,12 +180,12 @@ def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise Refusal(f"{file}: not JSON ({error})") from None
+            raise Refusal(_("{file}: not JSON ({error})", file=file, error=error)) from None
         if not isinstance(found, dict):
-            raise Refusal(f"{file}: a JSON object is expected")
+            raise Refusal(_("{file}: a JSON object is expected", file=file))
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise click.UsageError(f"--set {pair!r}: write NAME=VALUE")
+            raise click.UsageError(_("--set {pair!r}: write NAME=VALUE", pair=pair))
         found[name] = value
     return found

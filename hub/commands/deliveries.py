@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from hub.commands.ground import find_program, ground, program_option
+from hub.commands.ground import find_program, ground, own_words, program_option
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from hub.program.store import Program
+    from hub.runtime import Runtime
+
 STATES = ("due", "working", "done", "waiting", "failed", "parked", "settled")
+
+_ONE = """SELECT d.id, c.name AS channel, c.kind, d.direction, d.topic, d.number, d.state, d.outcome, d.reason,
+                 d.fault, d.code, d.detail, d.attempts, d.duplicates, d.received_at, d.due_at,
+                 substring(d.body FROM 1 FOR :bytes) AS body
+          FROM deliveries d JOIN channels c ON c.id = d.channel_id
+          WHERE d.program_id = :program AND d.id = :id"""
+_BODY = 4000
+"""How much of a body is shown, in bytes."""
+_ATTEMPTS = """SELECT number, started_at, milliseconds, outcome, fault, code, detail, exchanges FROM attempts
+               WHERE delivery_id = :id ORDER BY id"""
+_LIST = """SELECT d.id, d.received_at, c.name AS channel, c.kind, d.direction, d.topic, d.number, d.state,
+                  d.outcome, d.reason, d.fault, d.code, d.detail, d.duplicates
+           FROM deliveries d JOIN channels c ON c.id = d.channel_id
+           WHERE d.program_id = :program
+             AND (cardinality(CAST(:states AS text[])) = 0 OR d.state = ANY(CAST(:states AS text[])))
+             AND (CAST(:direction AS text) IS NULL OR d.direction = :direction)
+             AND (CAST(:number AS text) IS NULL OR d.number = :number)
+           ORDER BY d.id DESC LIMIT :limit"""
 
 
 @click.command("deliveries")
@@ -24,47 +52,60 @@ def command(
     number: str | None, limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     """List messages, newest first; with a DELIVERY's number, that one with its attempts."""
-    from hub.bulk import run
-
+    wish = {"states": list(state), "direction": direction, "number": number, "limit": limit}
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
-        if delivery is not None:
-            rows = run(
-                session,
-                """SELECT d.id, c.name AS channel, d.direction, d.topic, d.number, d.state, d.outcome, d.reason,
-                          d.fault, d.code, d.detail, d.attempts, d.duplicates, d.received_at, d.due_at,
-                          convert_from(substring(d.body FROM 1 FOR 4000), 'UTF8') AS body
-                   FROM deliveries d JOIN channels c ON c.id = d.channel_id
-                   WHERE d.program_id = :program AND d.id = :id""",
-                {"program": found.id, "id": delivery},
+        if delivery is None:
+            show(
+                _listed(runtime, session, found, wish), as_json=as_json, empty=_("No delivery matches.")
             )
-            if not rows:
-                raise Refusal(f"there is no delivery {delivery} in {found.slug}")
-            tries = run(
-                session,
-                """SELECT number, started_at, milliseconds, outcome, code, detail, exchanges FROM attempts
-                   WHERE delivery_id = :id ORDER BY id""",
-                {"id": delivery},
-            )
-            show_one(dict(rows[0]._mapping), as_json=as_json)
-            show([dict(r._mapping) for r in tries], as_json=as_json, empty="No attempt yet.")
             return
-        rows = run(
-            session,
-            """SELECT d.id, d.received_at, c.name AS channel, d.direction, d.topic, d.number, d.state,
-                      coalesce(d.detail, d.reason, d.outcome) AS what, d.duplicates
-               FROM deliveries d JOIN channels c ON c.id = d.channel_id
-               WHERE d.program_id = :program
-                 AND (cardinality(CAST(:states AS text[])) = 0 OR d.state = ANY(CAST(:states AS text[])))
-                 AND (CAST(:direction AS text) IS NULL OR d.direction = :direction)
-                 AND (CAST(:number AS text) IS NULL OR d.number = :number)
-               ORDER BY d.id DESC LIMIT :limit""",
+        one, attempts = _told(runtime, session, found, delivery)
+    show_one(one, as_json=as_json)
+    show(attempts, as_json=as_json, empty=_("No attempt yet."))
+
+
+def _listed(
+    runtime: Runtime, session: Session, program: Program, wish: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """A line a delivery: the code that says what became of it, and its words."""
+    from hub import words
+    from hub.bulk import run
+
+    shown = ("id", "received_at", "channel", "direction", "topic", "number", "state")
+    rows = []
+    for row in run(session, _LIST, {"program": program.id, **wish}):
+        its = dict(row._mapping)
+        rows.append(
             {
-                "program": found.id,
-                "states": list(state),
-                "direction": direction,
-                "number": number,
-                "limit": limit,
-            },
+                **{name: its[name] for name in shown},
+                "code": its["code"] or its["reason"] or its["outcome"],
+                "what": words.of_delivery(its, own_words(runtime, its["kind"])),
+                "duplicates": its["duplicates"],
+            }
         )
-    show([dict(r._mapping) for r in rows], as_json=as_json, empty="No delivery matches.")
+    return rows
+
+
+def _told(
+    runtime: Runtime, session: Session, program: Program, delivery: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One delivery with its words, and its attempts with theirs."""
+    from hub import words
+    from hub.bulk import run
+
+    rows = run(session, _ONE, {"program": program.id, "id": delivery, "bytes": _BODY})
+    if not rows:
+        raise Refusal(
+            _("there is no delivery {delivery} in {program}", delivery=delivery, program=program.slug)
+        )
+    its = dict(rows[0]._mapping)
+    its["body"] = bytes(its["body"]).decode("utf-8", "replace")  # a cut may split a character
+    own = own_words(runtime, its.pop("kind"))
+    attempts = []
+    for row in run(session, _ATTEMPTS, {"id": delivery}):
+        attempt = dict(row._mapping)
+        fault = attempt.pop("fault")
+        what = words.of_fault(attempt["code"], fault, attempt["detail"], own) if attempt["code"] else ""
+        attempts.append({**attempt, "what": what})
+    return {**its, "what": words.of_delivery(its, own)}, attempts

@@ -7,6 +7,7 @@ import signal
 import click
 
 from hub.attach import attached
+from hub.i18n import gettext as _
 from hub.settings import load
 
 
@@ -27,12 +28,12 @@ def command(again: bool, keep: bool) -> None:
         with runtime.sessions() as session:
             played = was_played(session)
         if played and not again:
-            click.echo("The demo was played in this hub before; `hub demo --again` plays it anew.")
+            click.echo(_("The demo was played in this hub before; `hub demo --again` plays it anew."))
             return
         base = f"http://127.0.0.1:{settings.port}"
         play(runtime, base, click.echo, keep=_wait if keep else None)
 
 
 def _wait() -> None:
-    click.echo("The sandbox shops stay open until Ctrl-C.")
+    click.echo(_("The sandbox shops stay open until Ctrl-C."))
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

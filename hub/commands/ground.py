@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from hub.attach import attached
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.settings import load
 
 if TYPE_CHECKING:
@@ -61,11 +62,22 @@ def find_program(session: Session, slug: str | None) -> Program:
     if slug:
         found = store.by_slug(session, slug)
         if found is None:
-            raise Refusal(f"there is no programme {slug!r}; `hub program list` shows them")
+            raise Refusal(_("there is no programme {slug!r}; `hub program list` shows them", slug=slug))
         return found
     every = store.all_programs(session)
     if len(every) == 1:
         return every[0]
     if not every:
-        raise Refusal("there is no programme yet; make one with `hub program add`")
-    raise Refusal(f"name one with --program: {', '.join(p.slug for p in every)}")
+        raise Refusal(_("there is no programme yet; make one with `hub program add`"))
+    known = ", ".join(p.slug for p in every)
+    raise Refusal(_("name one with --program: {known}", known=known))
+
+
+def own_words(runtime: Runtime, kind: str) -> Mapping[str, str]:
+    """What the codes of one kind of channel mean; nothing for a kind that is not there any more."""
+    from hub.registry import UnknownConnector
+
+    try:
+        return runtime.connector_class(kind).words
+    except UnknownConnector:
+        return {}

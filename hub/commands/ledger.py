@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hub.commands.ground import find_program, ground, program_option
+from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 
@@ -50,4 +51,4 @@ def totals(program: str | None, as_json: bool) -> None:
                WHERE program_id = :id GROUP BY counter ORDER BY counter""",
             {"id": found.id},
         )
-    show([dict(r._mapping) for r in rows], as_json=as_json, empty="No movement of points yet.")
+    show([dict(r._mapping) for r in rows], as_json=as_json, empty=_("No movement of points yet."))

@@ -8,6 +8,7 @@ import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 SHOWN = 50
@@ -27,7 +28,7 @@ def find(text: str, program: str | None, as_json: bool) -> None:
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
         rows = [_row(session, member, runtime.clock()) for member in _search(session, found, text)]
-    show(rows, as_json=as_json, empty=f"No member is known as {text!r}.")
+    show(rows, as_json=as_json, empty=_("No member is known as {text!r}.", text=text))
 
 
 @command.command("show")
@@ -36,6 +37,7 @@ def find(text: str, program: str | None, as_json: bool) -> None:
 @json_option
 def show_(text: str, program: str | None, as_json: bool) -> None:
     """A member's movements with running balance, newest first."""
+    from hub import words
     from hub.members import view
 
     with ground() as runtime, runtime.sessions() as session:
@@ -46,7 +48,8 @@ def show_(text: str, program: str | None, as_json: bool) -> None:
                 "points": e.amount,
                 "balance": e.balance_after,
                 "what": e.counter,
-                "why": ", ".join(step["code"] for step in e.explanation),
+                "codes": ", ".join(step["code"] for step in e.explanation),
+                "why": words.of_entry(e.counter, e.amount, e.explanation),
                 "sale": e.transaction,
                 "when": e.recorded_at,
             }
@@ -55,7 +58,7 @@ def show_(text: str, program: str | None, as_json: bool) -> None:
         head = _row(session, member, runtime.clock())
     if not as_json:
         show_one(head, as_json=False)
-    show(rows, as_json=as_json, empty="No movement of points yet.")
+    show(rows, as_json=as_json, empty=_("No movement of points yet."))
 
 
 @command.command("adjust")
@@ -75,7 +78,7 @@ def adjust(
     from hub.ledger.commands import Command, NotEnoughPoints, ReferenceConflict
 
     if points == 0 or abs(points) > 2**53:
-        raise click.UsageError("POINTS must not be 0")
+        raise click.UsageError(_("POINTS must not be 0, and at most 2^53"))
     with ground() as runtime, runtime.sessions.begin() as session:
         found = find_program(session, program)
         member = only_member(session, found, text)
@@ -91,9 +94,11 @@ def adjust(
         try:
             done = commands.adjust(session, order, points)
         except NotEnoughPoints as refused:
-            raise Refusal(f"only {refused.available} points are available") from None
+            raise Refusal(
+                _("only {available} points are available", available=refused.available)
+            ) from None
         except ReferenceConflict:
-            raise Refusal(f"the key {key!r} was used for another adjustment") from None
+            raise Refusal(_("the key {key!r} was used for another adjustment", key=key)) from None
         record(session, found.id, ACTOR, "member.adjusted", member.public_id, {"points": points})
     show_one(
         {"member": member.public_id, "balance": done.balance, "repeated": done.repeated}, as_json=as_json
@@ -144,7 +149,7 @@ def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_jso
             {"program": found.id, "id": gone},
         )
         if not rows:
-            raise Refusal(f"there is no member {gone!r}")
+            raise Refusal(_("there is no member {gone!r}", gone=gone))
         order = merging.Merge(found.id, rows[0].id, other.id, ACTOR, runtime.chain_key)
         try:
             merging.unmerge(session, order, accept_shortfall=accept_debt)
@@ -152,8 +157,12 @@ def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_jso
             raise Refusal(str(error)) from None
         except merging.Shortfall as short:
             raise Refusal(
-                f"{other.public_id} has spent points that were the other's and would owe {short.points}; "
-                "give --accept-debt to let it"
+                _(
+                    "{kept} has spent points that were the other's and would owe {points}; "
+                    "give --accept-debt to let it",
+                    kept=other.public_id,
+                    points=short.points,
+                )
             ) from None
         record(session, found.id, ACTOR, "member.unmerged", gone, {"from": other.public_id})
         row = _row(session, other, runtime.clock())
@@ -164,9 +173,10 @@ def only_member(session: Any, program: Any, text: str) -> Any:
     """The one member a text names. Raises `Refusal` for none and for several."""
     found = _search(session, program, text)
     if not found:
-        raise Refusal(f"no member is known as {text!r}")
+        raise Refusal(_("no member is known as {text!r}", text=text))
     if len(found) > 1:
-        raise Refusal(f"{text!r} names several members: {', '.join(m.public_id for m in found)}")
+        several = ", ".join(m.public_id for m in found)
+        raise Refusal(_("{text!r} names several members: {several}", text=text, several=several))
     return found[0]
 
 

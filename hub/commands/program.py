@@ -12,6 +12,7 @@ import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 
@@ -31,7 +32,7 @@ def list_(as_json: bool) -> None:
             {"slug": p.slug, "name": p.name, "currency": p.currency, "time_zone": p.time_zone, "id": p.public_id}
             for p in store.all_programs(session)
         ]  # fmt: skip
-    show(rows, as_json=as_json, empty="No programme yet; make one with `hub program add`.")
+    show(rows, as_json=as_json, empty=_("No programme yet; make one with `hub program add`."))
 
 
 @command.command("add")
@@ -71,7 +72,7 @@ def add(
                     actor=ACTOR,
                 )
         except IntegrityError:
-            raise Refusal(f"there is a programme {slug!r} already") from None
+            raise Refusal(_("there is a programme {slug!r} already", slug=slug)) from None
     show_one({"slug": program.slug, "id": program.public_id, "currency": currency}, as_json=as_json)
 
 
@@ -80,7 +81,7 @@ def add(
 def check(file: Path) -> None:
     """Check a rules FILE without applying it."""
     read_rules(file)
-    click.echo(f"{file}: valid")
+    click.echo(_("{file}: valid", file=file))
 
 
 @command.command("apply")
@@ -138,7 +139,13 @@ def key(name: str, program: str | None, scopes: tuple[str, ...], as_json: bool) 
 
     unknown = sorted(set(scopes) - set(keys.SCOPES))
     if unknown:
-        raise click.UsageError(f"no scope {unknown[0]!r}; there are {', '.join(keys.SCOPES)}")
+        raise click.UsageError(
+            _(
+                "no scope {unknown!r}; there are {scopes}",
+                unknown=unknown[0],
+                scopes=", ".join(keys.SCOPES),
+            )
+        )
     with ground() as runtime, runtime.sessions.begin() as session:
         found = find_program(session, program)
         public_id, secret = keys.create(
@@ -172,14 +179,18 @@ def _check(slug: str, currency: str, time_zone: str, region: str) -> None:
     from hub.money import NotMoney, minor_units
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", slug):
-        raise click.UsageError(f"{slug!r} is no slug: small letters, digits and dashes")
+        raise click.UsageError(_("{slug!r} is no slug: small letters, digits and dashes", slug=slug))
     try:
         minor_units(currency)
     except NotMoney:
-        raise click.UsageError(f"--currency {currency!r} is no ISO 4217 currency") from None
+        raise click.UsageError(
+            _("--currency {currency!r} is no ISO 4217 currency", currency=currency)
+        ) from None
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise click.UsageError(f"--time-zone {time_zone!r} is no IANA time zone") from None
+        raise click.UsageError(
+            _("--time-zone {time_zone!r} is no IANA time zone", time_zone=time_zone)
+        ) from None
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise click.UsageError(f"--region {region!r} is no ISO 3166 country")
+        raise click.UsageError(_("--region {region!r} is no ISO 3166 country", region=region))

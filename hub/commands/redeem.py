@@ -7,6 +7,7 @@ import click
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.commands.member import only_member
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.show import json_option, show_one
 
 
@@ -35,12 +36,18 @@ def command(member: str, reward: str, key: str | None, program: str | None, as_j
                 done = redeem(session, order, rules, channels.of_program(session, found.id))
             except NoSuchReward:
                 known = ", ".join(rules.rewards) or "none yet"
-                raise Refusal(f"there is no reward {reward!r}; there are: {known}") from None
+                raise Refusal(
+                    _("there is no reward {reward!r}; there are: {known}", reward=reward, known=known)
+                ) from None
             except NotEnoughPoints as refused:
                 raise Refusal(
-                    f"the reward costs {refused.needed} points; {refused.available} are available"
+                    _(
+                        "the reward costs {needed} points; {available} are available",
+                        needed=refused.needed,
+                        available=refused.available,
+                    )
                 ) from None
             except KeyReused:
-                raise Refusal(f"the key {key!r} was used for another redemption") from None
+                raise Refusal(_("the key {key!r} was used for another redemption", key=key)) from None
         Doorbell(runtime.settings.redis_url).ring("outbound")
     show_one({name: getattr(done, name) for name in done.__slots__}, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.i18n import gettext as _
 from hub.show import json_option, show_one
 
 
@@ -27,7 +28,7 @@ def command(
     from hub.sync.doorbell import Doorbell
 
     if bool(deliveries) == failed:
-        raise click.UsageError("name deliveries, or give --failed")
+        raise click.UsageError(_("name deliveries, or give --failed"))
     with ground() as runtime:
         with runtime.sessions.begin() as session:
             found = find_program(session, program)
@@ -39,7 +40,9 @@ def command(
             )
             ids = [row.id for row in wanted]
             if ids and not (
-                yes or as_json or click.confirm(f"Replay {len(ids)} deliveries?", default=True)
+                yes
+                or as_json
+                or click.confirm(_("Replay {count} deliveries?", count=len(ids)), default=True)
             ):
                 return
             done = rows.replay(session, ids)

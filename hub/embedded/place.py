@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 
 SYSTEM_USER = "loyalty-hub"
 MAX_SOCKET_PATH = 100
@@ -118,8 +119,11 @@ def wheel_tree(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedError(
-            f"the package {package.replace('_', '-')} is not installed; install requirements.lock, "
-            "or set DATABASE_URL and REDIS_URL to servers of your own"
+            _(
+                "the package {package} is not installed; install requirements.lock, or set "
+                "DATABASE_URL and REDIS_URL to servers of your own",
+                package=package.replace("_", "-"),
+            )
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -177,8 +181,11 @@ def _myself() -> pwd.struct_passwd:
         return pwd.getpwuid(os.geteuid())
     except KeyError:
         raise EmbeddedError(
-            f"the user id {os.geteuid()} has no name on this machine, and PostgreSQL needs one: "
-            "add it to /etc/passwd, or set DATABASE_URL and REDIS_URL"
+            _(
+                "the user id {number} has no name on this machine, and PostgreSQL needs one: add it "
+                "to /etc/passwd, or set DATABASE_URL and REDIS_URL",
+                number=os.geteuid(),
+            )
         ) from None
 
 
@@ -200,8 +207,11 @@ def _servers_user(cluster: Path) -> pwd.struct_passwd:
     found = _lookup(number)
     if found is None:
         raise EmbeddedError(
-            f"PostgreSQL cannot run as root and the system user {SYSTEM_USER} could not be created; "
-            f"create it (useradd --system {SYSTEM_USER}) or start the hub as an ordinary user"
+            _(
+                "PostgreSQL cannot run as root and the system user {user} could not be created; "
+                "create it (useradd --system {user}) or start the hub as an ordinary user",
+                user=SYSTEM_USER,
+            )
         )
     return found
 
@@ -221,12 +231,18 @@ def _make_tree(directory: Path, mode: int) -> None:
         try:
             new.mkdir()
         except OSError as error:
-            raise EmbeddedError(f"the directory {new} cannot be made ({error.strerror})") from None
+            raise EmbeddedError(
+                _("the directory {new} cannot be made ({error})", new=new, error=error.strerror)
+            ) from None
         new.chmod(mode if new == directory else 0o755)
     if not directory.is_dir():
-        raise EmbeddedError(f"{directory} is not a directory; set HUB_DATA to one")
+        raise EmbeddedError(
+            _("{directory} is not a directory; set HUB_DATA to one", directory=directory)
+        )
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise EmbeddedError(f"the directory {directory} is not writable; set HUB_DATA to another")
+        raise EmbeddedError(
+            _("the directory {directory} is not writable; set HUB_DATA to another", directory=directory)
+        )
 
 
 def _make_private(directory: Path, owner: pwd.struct_passwd) -> None:
@@ -238,8 +254,12 @@ def _make_private(directory: Path, owner: pwd.struct_passwd) -> None:
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.pw_uid or found.st_mode & 0o077:
             raise EmbeddedError(
-                f"{directory} is not a directory that belongs to {owner.pw_name} alone; remove it, "
-                "or start the hub as the user it belongs to"
+                _(
+                    "{directory} is not a directory that belongs to {user} alone; remove it, or "
+                    "start the hub as the user it belongs to",
+                    directory=directory,
+                    user=owner.pw_name,
+                )
             ) from None
         return
     if os.geteuid() == 0:
@@ -252,7 +272,12 @@ def _refuse_others_data(data: Path) -> None:
     if owner != 0:
         name = owner if _lookup(owner) is None else pwd.getpwuid(owner).pw_name
         raise EmbeddedError(
-            f"{data} belongs to {name}: start the hub as that user, or set HUB_DATA to another directory"
+            _(
+                "{data} belongs to {name}: start the hub as that user, or set HUB_DATA to another "
+                "directory",
+                data=data,
+                name=name,
+            )
         )
 
 
@@ -260,8 +285,13 @@ def _refuse_closed_path(data: Path, user: pwd.struct_passwd) -> None:
     closed = closed_parent(data / "postgres", user)
     if closed is not None:
         raise EmbeddedError(
-            f"the servers run as {user.pw_name}, who cannot enter {closed}; set HUB_DATA to a directory "
-            "elsewhere (the default is /var/lib/loyalty-hub), or start the hub as an ordinary user"
+            _(
+                "the servers run as {user}, who cannot enter {closed}; set HUB_DATA to a directory "
+                "elsewhere (the default is /var/lib/loyalty-hub), or start the hub as an ordinary "
+                "user",
+                user=user.pw_name,
+                closed=closed,
+            )
         )
 
 
@@ -297,7 +327,7 @@ def _copy_tree(site: Path, target: Path, parts: Iterable[str]) -> None:
     for part in parts:
         if (site / part).exists():
             shutil.copytree(site / part, unfinished / part, symlinks=True)
-    for directory, _, files in os.walk(unfinished):
+    for directory, _folders, files in os.walk(unfinished):
         Path(directory).chmod(0o755)
         for name in files:
             file = Path(directory, name)

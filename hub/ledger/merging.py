@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
+from hub.i18n import gettext as _
 from hub.ledger import accounts
 from hub.ledger.accounts import Account, Locked
 from hub.ledger.book import Target, post_targets
@@ -52,13 +53,13 @@ class Merge:
 def merge(session: Session, order: Merge) -> None:
     """Make `gone` an alias of `kept` and move its points. Raises `NotMergeable`."""
     if order.gone == order.kept:
-        raise NotMergeable("a member cannot be merged with itself")
+        raise NotMergeable(_("a member cannot be merged with itself"))
     locked = _lock(session, order, {order.gone, order.kept})
     if locked.roots[order.gone] == locked.roots[order.kept]:
-        raise NotMergeable("these two are merged already")
+        raise NotMergeable(_("these two are merged already"))
     gone, kept = (locked.accounts[locked.roots[m]] for m in (order.gone, order.kept))
     if (gone.member_id, kept.member_id) != (order.gone, order.kept):
-        raise NotMergeable("one of them is merged into another member; merge that one")
+        raise NotMergeable(_("one of them is merged into another member; merge that one"))
     parts = load_ingredients(session, [gone.id])[gone.id]
     number = _number(session, gone.id)
     for subject, moved in _movements(session, gone.id, parts):
@@ -87,7 +88,7 @@ def unmerge(session: Session, order: Merge, *, accept_shortfall: bool = False) -
         {"program": order.program_id, "gone": order.gone, "kept": order.kept},
     )
     if not rows:
-        raise NotMergeable("this member is not merged into that one")
+        raise NotMergeable(_("this member is not merged into that one"))
     owed = _debt(session, order.kept)
     targets = [_target(row) for row in _sales_of(session, order.gone)]
     if targets:

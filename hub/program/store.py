@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from hub.audit import record
 from hub.bulk import run
+from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.program import document as documents
 from hub.program.rules import Rules
@@ -113,7 +114,10 @@ def add_version(
     what was in force. Raises `VersionRefused` and `DocumentRefused`."""
     if effective_from < now:
         raise VersionRefused(
-            f"a version cannot take effect in the past ({effective_from.isoformat()}); leave the time out for now"
+            _(
+                "a version cannot take effect in the past ({time}); leave the time out for now",
+                time=effective_from.isoformat(),
+            )
         )
     number: int = run(
         session,
