@@ -39,9 +39,14 @@ def send(http: Http, url: str, secret: str, command: Command, now: datetime) -> 
 
 def message_id(command: Command) -> str:
     """The webhook-id: the same for every try of one command, from its natural key."""
-    is_balance = isinstance(command, SetBalance)
-    key = f"{command.customer.member_id}|{_time(command.as_of)}" if is_balance else command.code
+    key = _natural_key(command)
     return f"msg_{hashlib.sha256(f'{command.action}|{key}'.encode()).hexdigest()[:32]}"
+
+
+def _natural_key(command: Command) -> str:
+    if isinstance(command, SetBalance):
+        return f"{command.customer.member_id}|{_time(command.as_of)}"
+    return command.code
 
 
 def message_of(command: Command) -> dict[str, Any]:

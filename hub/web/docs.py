@@ -18,4 +18,4 @@ def schema(name: str) -> Response:
         document = runtime.connector_class(kind).message_schemas().get(name)
         if document is not None:
             return Response(document, content_type="application/schema+json")
-    abort(404)
+    return abort(404)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from flask import Request, current_app
 from flask_smorest import Blueprint
@@ -24,11 +24,13 @@ class DoorParser(FlaskParser):
     """Reads JSON through the one door: NaN, 100 000 brackets and NUL are a 400. What to do with
     unknown fields is each schema's own word (`Strict`)."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
-        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
-        "json": RAISE,
-        "query": RAISE,
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        self.DEFAULT_UNKNOWN_BY_LOCATION = {
+            **self.DEFAULT_UNKNOWN_BY_LOCATION,
+            "json": RAISE,
+            "query": RAISE,
+        }
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         del schema
