@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
+from types import FrameType
 
 import structlog
 from rq import Queue, SimpleWorker
@@ -15,6 +17,8 @@ from hub.sync import process, push
 from hub.sync.doorbell import QUEUE, Doorbell, connect
 
 log = structlog.get_logger()
+
+_stopping = threading.Event()
 
 SLICE = 20.0
 """Longest drain of one ring (seconds): then the other direction gets its turn."""
@@ -36,16 +40,26 @@ def drain(direction: Direction) -> None:
     runtime = _runtime()
     bell = Doorbell(runtime.settings.redis_url)
     if direction == "inbound":
-        process.drain(runtime, seconds=SLICE)
+        process.drain(runtime, seconds=SLICE, stopping=_stopping.is_set)
         with runtime.sessions() as session:
             if deliveries.is_any_due(session, "outbound"):
                 bell.ring("outbound")
     else:
-        push.drain(runtime, seconds=SLICE)
+        push.drain(runtime, seconds=SLICE, stopping=_stopping.is_set)
     with runtime.sessions() as session:
         more = deliveries.is_any_due(session, direction)
     if more:
         bell.ring(direction)
+
+
+class _Worker(SimpleWorker):
+    """Ends between two batches when it is told to: a drain may go on for long, and what it leaves is
+    still due."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """The signal handler of a warm shutdown."""
+        _stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 def run(settings: Settings) -> None:
@@ -53,5 +67,5 @@ def run(settings: Settings) -> None:
     them when the worker is killed at that moment."""
     connection = connect(settings.redis_url, timeout=None)
     queue = Queue(QUEUE, connection=connection, serializer="json")
-    worker = SimpleWorker([queue], connection=connection, serializer="json")
+    worker = _Worker([queue], connection=connection, serializer="json")
     worker.work(logging_level="WARNING", with_scheduler=False)

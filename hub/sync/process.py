@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,10 +43,12 @@ AGAIN = 5
 """How often a batch is tried again when another one came between."""
 
 
-def drain(runtime: Runtime, *, seconds: float = 30.0) -> int:
-    """Process due deliveries until none is left, or the time is up. Returns how many."""
+def drain(
+    runtime: Runtime, *, seconds: float = 30.0, stopping: Callable[[], bool] = lambda: False
+) -> int:
+    """Process due deliveries until none is left, the time is up or it is told to stop."""
     ends, count = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and not stopping():
         batch = claim(runtime)
         if not batch:
             break

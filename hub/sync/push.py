@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -56,10 +56,12 @@ class NotNeeded:
 Order = Command | Lookup | NotNeeded
 
 
-def drain(runtime: Runtime, *, seconds: float = 30.0) -> int:
-    """Push until nothing is due or the time is up. Returns how many were tried."""
+def drain(
+    runtime: Runtime, *, seconds: float = 30.0, stopping: Callable[[], bool] = lambda: False
+) -> int:
+    """Push until nothing is due, the time is up or it is told to stop."""
     ends, count = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and not stopping():
         with runtime.sessions.begin() as session:
             lease = timedelta(seconds=runtime.settings.lease_seconds)
             batch = deliveries.claim(session, "outbound", limit=BATCH, lease=lease)
