@@ -20,6 +20,11 @@ def new_token() -> str:
     return "".join(ALPHABET[(number >> shift) & 31] for shift in range(155, -1, -5))
 
 
+def is_token(text: str) -> bool:
+    """Whether a text can be a channel's address: anything else need not be looked up."""
+    return len(text) == 32 and all(character in ALPHABET for character in text)
+
+
 CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """32 characters that are read out and typed without mistakes: no 0, 1, I, O."""
 

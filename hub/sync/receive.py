@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import arrays, run, unnest
 from hub.connector import Connector, Inbound, Reply, Verdict
 from hub.errors import BadSignature, Fault
+from hub.ids import is_token
 from hub.outbox import channels
 from hub.outbox.channels import Channel
 from hub.registry import UnknownConnector
@@ -304,6 +305,8 @@ class Reception:
 
     def _channel(self, token: str) -> tuple[Channel, Connector]:
         """The channel of an address, remembered for a few seconds: one query less a message."""
+        if not is_token(token):
+            raise UnknownChannel(token)
         known = self._known.get(token)
         now = time.monotonic()
         if known is not None and now - known[0] < _CACHE_SECONDS:
