@@ -8,6 +8,7 @@ the words of its own codes in `Connector.words`, handed in here as `own`.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -165,6 +166,32 @@ ROUNDING_WORDS: Mapping[str, str] = {
     "up": "rounded up: {change}",
 }
 
+FIELD_WORDS: tuple[str, ...] = (
+    "Field may not be null.",
+    "Invalid input type.",
+    "Invalid value.",
+    "Length must be between {min} and {max}.",
+    "Longer than maximum length {max}.",
+    "Missing data for required field.",
+    "Must be greater than or equal to {min} and less than or equal to {max}.",
+    "Must be greater than or equal to {min}.",
+    "Must be less than or equal to {max}.",
+    "Must be one of: {choices}.",
+    "Not a valid URL.",
+    "Not a valid boolean.",
+    "Not a valid datetime.",
+    "Not a valid integer.",
+    "Not a valid list.",
+    "Not a valid mapping type.",
+    "Not a valid number.",
+    "Not a valid string.",
+    "Shorter than minimum length {min}.",
+    "String does not match expected pattern.",
+    "Unknown field.",
+)
+"""What marshmallow says of a field. It says it in English with the numbers filled in, so the numbers
+are taken out again to look the sentence up."""
+
 
 # --- codes ---------------------------------------------------------------------------------------
 
@@ -194,6 +221,23 @@ def of_fault(
 def of_reason(reason: str, own: Mapping[str, str] = NO_WORDS) -> str:
     """Why a message was ignored, earned nothing, or needed no push; an unknown code is itself."""
     return _(own.get(reason) or REASON_WORDS.get(reason, reason))
+
+
+def of_field(sentence: str) -> str:
+    """What is wrong with a field of a document, as a schema worded it; other sentences are looked up
+    as they stand."""
+    for template, pattern in _FIELD_PATTERNS:
+        found = pattern.fullmatch(sentence)
+        if found:
+            return _(template, **found.groupdict())
+    return _(sentence)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template)), re.DOTALL)
+
+
+_FIELD_PATTERNS = tuple((template, _pattern(template)) for template in FIELD_WORDS if "{" in template)
 
 
 def _known(table: Mapping[str, str], code: str) -> str | None:

@@ -31,7 +31,7 @@ class _Secret(fields.String):
             try:
                 signing.key_of(secret)
             except Misconfigured as fault:
-                raise ValidationError(fault.detail) from None
+                raise ValidationError(WORDS[fault.code]) from None
         return secret
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from connectors.shopify.vocabulary import API_VERSION
+from connectors.shopify.words import SETTING_WORDS
 
 _SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _VERSION = r"20[0-9]{2}-(01|04|07|10)"
@@ -29,7 +30,7 @@ class _ShopDomain(_Pasted):
         domain = super()._deserialize(value, attr, data, **kwargs).lower()
         domain = domain.removeprefix("https://").removeprefix("http://").rstrip("/")
         if not _SHOP.fullmatch(domain):
-            raise ValidationError("Enter the shop's permanent name, for example example.myshopify.com")
+            raise ValidationError(SETTING_WORDS["shop"])
         return domain
 
 
@@ -44,9 +45,7 @@ class _Base(_Pasted):
         except ValueError:
             good = False
         if base and not good:
-            raise ValidationError(
-                "Enter an address, for example http://127.0.0.1:9000, or leave it empty"
-            )
+            raise ValidationError(SETTING_WORDS["api_base"])
         return base
 
 
@@ -65,7 +64,7 @@ class ShopifySettings(Schema):
     """Empty: the webhook secret, which is the same value in apps of the Dev Dashboard."""
     api_version = _Pasted(
         load_default=API_VERSION,
-        validate=validate.Regexp(rf"(?:{_VERSION})\Z", error="Enter a version such as 2026-10"),
+        validate=validate.Regexp(rf"(?:{_VERSION})\Z", error=SETTING_WORDS["api_version"]),
     )
     api_base = _Base(load_default="")
     """Where a sandbox stands in for the shop."""
@@ -73,8 +72,6 @@ class ShopifySettings(Schema):
     @validates_schema
     def _one_login(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("access_token") and data.get("client_id"):
-            raise ValidationError(
-                "Enter either an access token or a client id, not both", "access_token"
-            )
+            raise ValidationError(SETTING_WORDS["access_token"], "access_token")
         if data.get("client_secret") and not data.get("client_id"):
-            raise ValidationError("The client secret needs a client id", "client_id")
+            raise ValidationError(SETTING_WORDS["client_id"], "client_id")

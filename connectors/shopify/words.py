@@ -52,3 +52,12 @@ WORDS: Mapping[str, str] = {
     "other_currency": "The reward has no amount in the shop's currency.",
     "user_error": "Shopify refused the request.",
 }
+
+SETTING_WORDS: Mapping[str, str] = {
+    "access_token": "Enter either an access token or a client id, not both",
+    "api_base": "Enter an address, for example http://127.0.0.1:9000, or leave it empty",
+    "api_version": "Enter a version such as 2026-10",
+    "client_id": "The client secret needs a client id",
+    "shop": "Enter the shop's permanent name, for example example.myshopify.com",
+}
+"""What is wrong with a setting."""

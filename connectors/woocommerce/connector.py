@@ -21,7 +21,7 @@ from connectors.woocommerce.normalise import (
     is_ping,
     normalise,
 )
-from connectors.woocommerce.words import WORDS
+from connectors.woocommerce.words import SETTING_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
     Command,
@@ -60,7 +60,7 @@ class _StoreUrl(_Pasted):
         except ValueError:
             good = False
         if not good or parts.username is not None or parts.query or parts.fragment:
-            raise ValidationError("Enter the store's address, for example https://shop.example.com")
+            raise ValidationError(SETTING_WORDS["store_url"])
         return url
 
 
@@ -70,12 +70,12 @@ class WooCommerceSettings(Schema):
     store_url = _StoreUrl(required=True)
     consumer_key = _Pasted(
         required=True,
-        validate=validate.Regexp(r"ck_\S+\Z", error="A consumer key starts with ck_"),
+        validate=validate.Regexp(r"ck_\S+\Z", error=SETTING_WORDS["consumer_key"]),
         metadata=_SECRET,
     )
     consumer_secret = _Pasted(
         required=True,
-        validate=validate.Regexp(r"cs_\S+\Z", error="A consumer secret starts with cs_"),
+        validate=validate.Regexp(r"cs_\S+\Z", error=SETTING_WORDS["consumer_secret"]),
         metadata=_SECRET,
     )
     webhook_secret = _Pasted(required=True, validate=validate.Length(min=1), metadata=_SECRET)

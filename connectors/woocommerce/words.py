@@ -46,3 +46,10 @@ WORDS: Mapping[str, str] = {
     "starts_later": "A WooCommerce coupon cannot start in the future.",
     "ok": "The store answers and its webhooks are active.",
 }
+
+SETTING_WORDS: Mapping[str, str] = {
+    "consumer_key": "A consumer key starts with ck_",
+    "consumer_secret": "A consumer secret starts with cs_",
+    "store_url": "Enter the store's address, for example https://shop.example.com",
+}
+"""What is wrong with a setting."""

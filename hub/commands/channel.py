@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub import i18n
+from hub.commands.ground import (
+    ACTOR,
+    find_connector,
+    find_program,
+    ground,
+    own_words,
+    program_option,
+)
 from hub.errors import Fault, Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
+
+STATUS_WORDS: Mapping[str, str] = {
+    "active": "{channel} is active",
+    "paused": "{channel} is paused",
+}
 
 
 @click.group("channel")
@@ -31,15 +45,16 @@ def list_(program: str | None, as_json: bool) -> None:
         rows = run(
             session,
             """SELECT c.public_id AS id, c.kind, c.name, c.status,
-                      CASE WHEN c.down_until > now() THEN c.down_detail ELSE 'well' END AS health,
+                      CASE WHEN c.down_until > now() THEN c.down_code END AS down_code, c.down_detail,
                       (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state IN ('failed', 'parked'))
                           AS failed,
                       (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state = 'due') AS due
                FROM channels c WHERE c.program_id = :id ORDER BY c.id""",
             {"id": found.id},
         )
+        shown = [_listed(row, own_words(runtime, row.kind)) for row in rows]
     show(
-        [dict(r._mapping) for r in rows],
+        shown,
         as_json=as_json,
         empty=_("No channel yet; connect one with `hub channel add`."),
     )
@@ -64,11 +79,11 @@ def add(
     """Connect a shop or till of a KIND under a NAME; prints the address for its webhooks."""
     from hub.connect import add_channel
     from hub.outbox.channels import Handle
-    from hub.registry import UnknownConnector
 
     settings = _settings(pairs, file)
     with ground() as runtime, runtime.sessions.begin() as session:
         found = find_program(session, program)
+        words = find_connector(kind, runtime.settings.connectors).words
         try:
             channel = add_channel(
                 session,
@@ -81,10 +96,8 @@ def add(
                 shares_shop=shares_shop,
                 allow_private=allow_private,
             )
-        except UnknownConnector as error:
-            raise Refusal(str(error)) from None
         except Fault as fault:
-            raise Refusal(fault.detail) from None
+            raise Refusal(_said(fault, words)) from None
         address = Handle(runtime, channel).webhook_url
     show_one({"id": channel.public_id, "kind": kind, "name": name, "webhook": address}, as_json=as_json)
 
@@ -94,13 +107,9 @@ def add(
 @json_option
 def settings_(kind: str, as_json: bool) -> None:
     """The settings a KIND of channel takes."""
-    from hub.registry import UnknownConnector, connector_class
     from hub.settings import load
 
-    try:
-        connector = connector_class(kind, load().connectors)
-    except UnknownConnector as error:
-        raise Refusal(str(error)) from None
+    connector = find_connector(kind, load().connectors)
     rows = [
         {
             "setting": name,
@@ -120,6 +129,7 @@ def test(channel: str, as_json: bool) -> None:
     """Ask a channel (its id) whether the connection is well."""
     from hub.bulk import run
     from hub.outbox import channels
+    from hub.words import of_fault
 
     with ground() as runtime:
         with runtime.sessions() as session:
@@ -137,8 +147,10 @@ def test(channel: str, as_json: bool) -> None:
         try:
             health = connector.health()
         except Fault as fault:
-            raise Refusal(fault.detail) from None
-    show_one({"ok": health.ok, "code": health.code, "detail": health.detail}, as_json=as_json)
+            raise Refusal(_said(fault, connector.words)) from None
+    what = of_fault(health.code, None, health.detail, connector.words)
+    row = {"ok": health.ok, "code": health.code, "what": what, "detail": health.detail}
+    show_one(row, as_json=as_json)
 
 
 @command.command("pause")
@@ -153,6 +165,30 @@ def pause(channel: str) -> None:
 def resume(channel: str) -> None:
     """Push to a channel again; what waited goes out."""
     _set_status(channel, "active")
+
+
+def _listed(row: Any, own: Mapping[str, str]) -> dict[str, Any]:
+    """A channel as it is listed: well, or what is wrong in words."""
+    from hub.words import of_fault
+
+    health = _("well")
+    if row.down_code:
+        health = of_fault(row.down_code, "channel", row.down_detail, own)
+    names = ("id", "kind", "name", "status")
+    counts = {"failed": row.failed, "due": row.due}
+    return {**{n: getattr(row, n) for n in names}, "health": health, **counts}
+
+
+def _said(fault: Fault, own: Mapping[str, str]) -> str:
+    """A fault for the operator: the sentence of its code, then where exactly, as it was found."""
+    from hub.words import of_fault, of_field
+
+    if fault.code == "bad_settings":
+        path, _colon, sentence = fault.detail.partition(": ")
+        return f"{path}: {of_field(sentence)}"
+    if i18n.language() == i18n.SOURCE:
+        return fault.detail
+    return f"{of_fault(fault.code, fault.fault, None, own)} ({fault.detail})"
 
 
 def _set_status(channel: str, status: str) -> None:
@@ -171,7 +207,7 @@ def _set_status(channel: str, status: str) -> None:
                 _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
             )
         record(session, rows[0].program_id, ACTOR, f"channel.{status}", channel)
-    click.echo(_("{channel} is {status}", channel=channel, status=status))
+    click.echo(_(STATUS_WORDS[status], channel=channel))
 
 
 def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:

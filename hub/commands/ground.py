@@ -18,6 +18,7 @@ from hub.settings import load
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from hub.connector import Connector
     from hub.program.store import Program
     from hub.runtime import Runtime
 
@@ -38,6 +39,24 @@ def program_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("-p", "--program", help="Slug or id; may be left out when there is only one.")(
         command
     )
+
+
+def find_connector(kind: str, extra: Mapping[str, str]) -> type[Connector]:
+    """The connector of a kind; `extra` are those that the settings add. Raises `Refusal`."""
+    from hub.registry import CONNECTORS, UnknownConnector, connector_class
+
+    known = sorted({*CONNECTORS, *extra})
+    if kind not in known:
+        names = ", ".join(known)
+        raise Refusal(
+            _("there is no connector {kind!r:.50}; there are: {known}", kind=kind, known=names)
+        )
+    try:
+        return connector_class(kind, extra)
+    except UnknownConnector as error:
+        raise Refusal(
+            _("the connector {kind} cannot be used: {error}", kind=kind, error=error)
+        ) from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hub.commands.ground import find_connector
 from hub.show import as_line
 
 
@@ -25,12 +26,8 @@ def command(
     """
     del as_json
     from hub.inspect import find, inspect
-    from hub.registry import UnknownConnector, connector_class
     from hub.settings import load
 
-    try:
-        connector = connector_class(kind, load().connectors)
-    except UnknownConnector as error:
-        raise click.UsageError(str(error)) from None
+    connector = find_connector(kind, load().connectors)
     for message in find(paths):
         click.echo(as_line(inspect(connector, message, secret=secret, topic=topic)))

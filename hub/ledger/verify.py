@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
+from hub.i18n import gettext as _
 from hub.ledger.entry import Draft, canonical, chain
 from hub.ledger.ingredients import load_ingredients, sale_key
 
@@ -98,11 +99,17 @@ def _check_chain(account: Any, entries: list[Row[Any]], chain_key: bytes) -> Ite
             balance_after=entry.balance_after,
         )
         if entry.seq != number:
-            yield Finding(account.id, entry.id, f"entry {number} is missing")
+            yield Finding(account.id, entry.id, _("entry {number} is missing", number=number))
             return
         if entry.balance_after != balance:
             yield Finding(
-                account.id, entry.id, f"balance after it is {entry.balance_after}, its sum is {balance}"
+                account.id,
+                entry.id,
+                _(
+                    "balance after it is {told}, its sum is {balance}",
+                    told=entry.balance_after,
+                    balance=balance,
+                ),
             )
             return
         if (
@@ -110,16 +117,28 @@ def _check_chain(account: Any, entries: list[Row[Any]], chain_key: bytes) -> Ite
             or entry.prev_hash != head
             or entry.hash != chain(chain_key, head, hashed)
         ):
-            yield Finding(account.id, entry.id, "its hash does not match: the row was changed")
+            yield Finding(account.id, entry.id, _("its hash does not match: the row was changed"))
             return
         head = entry.hash
     if (account.seq, account.head) != (len(entries), head):
         yield Finding(
-            account.id, None, f"the account counts {account.seq} entries, there are {len(entries)}"
+            account.id,
+            None,
+            _(
+                "the account counts {counted} entries, there are {count}",
+                counted=account.seq,
+                count=len(entries),
+            ),
         )
     if account.balance != balance:
         yield Finding(
-            account.id, None, f"the cached balance is {account.balance}, the entries sum to {balance}"
+            account.id,
+            None,
+            _(
+                "the cached balance is {cached}, the entries sum to {balance}",
+                cached=account.balance,
+                balance=balance,
+            ),
         )
 
 
@@ -128,11 +147,21 @@ def _check_book(account: Any, replayed: Any, stored: dict[str, tuple[Any, ...]])
         yield Finding(
             account.id,
             None,
-            f"lots less debt come to {replayed.balance}, the balance is {account.balance}",
+            _(
+                "lots less debt come to {replayed}, the balance is {stored}",
+                replayed=replayed.balance,
+                stored=account.balance,
+            ),
         )
     if replayed.debt != account.debt:
         yield Finding(
-            account.id, None, f"the cached debt is {account.debt}, the replay owes {replayed.debt}"
+            account.id,
+            None,
+            _(
+                "the cached debt is {stored}, the replay owes {replayed}",
+                stored=account.debt,
+                replayed=replayed.debt,
+            ),
         )
     derived = {
         key: (lot.granted, lot.remaining, lot.expired, lot.moved, lot.available_at, lot.expires_at)
@@ -143,7 +172,12 @@ def _check_book(account: Any, replayed: Any, stored: dict[str, tuple[Any, ...]])
             yield Finding(
                 account.id,
                 None,
-                f"lot {key} is stored as {stored.get(key)}, the replay says {derived.get(key)}",
+                _(
+                    "lot {key} is stored as {stored}, the replay says {replayed}",
+                    key=key,
+                    stored=stored.get(key),
+                    replayed=derived.get(key),
+                ),
             )
             return
 
@@ -168,7 +202,12 @@ def _check_postings(session: Session, ids: list[int]) -> Iterator[Finding]:
         yield Finding(
             row.account_id,
             None,
-            f"{sale_key(row.transaction_id)} is posted as {row.posted}, its entries sum to {row.total}",
+            _(
+                "{sale} is posted as {posted}, its entries sum to {total}",
+                sale=sale_key(row.transaction_id),
+                posted=row.posted,
+                total=row.total,
+            ),
         )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
+from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
 from hub.program.rules import EarnRule, Reward, Rules
+from hub.words import of_field
 
 MAX_DAYS = 36500
 
@@ -32,13 +34,13 @@ class Amount(fields.Field[Decimal]):
     ) -> Decimal:
         del attr, data, kwargs
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-            raise ValidationError('must be a decimal in quotes, like "10000" or "0.50"')
+            raise ValidationError(_('must be a decimal in quotes, like "10000" or "0.50"'))
         try:
             amount = Decimal(value)
         except ArithmeticError:
-            raise ValidationError(f"{value!r:.40} is no decimal number") from None
+            raise ValidationError(_("{value!r:.40} is no decimal number", value=value)) from None
         if not amount.is_finite() or amount <= 0:
-            raise ValidationError(f'"{amount}" must be more than 0')
+            raise ValidationError(_('"{amount}" must be more than 0', amount=amount))
         return amount
 
 
@@ -46,7 +48,7 @@ def _currency(code: str) -> None:
     try:
         minor_units(code)
     except NotMoney:
-        raise ValidationError(f"{code!r:.20} is no ISO 4217 currency") from None
+        raise ValidationError(_("{code!r:.20} is no ISO 4217 currency", code=code)) from None
 
 
 class _Strict(Schema):
@@ -118,12 +120,12 @@ class RewardSchema(_Strict):
     )
 
     @validates_schema
-    def one_kind(self, data: Mapping[str, Any], **_: Any) -> None:
+    def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:
         """A reward is either an amount or a percentage."""
         if bool(data.get("amount")) == (data.get("percent") is not None):
-            raise ValidationError("name either amount or percent", "amount")
+            raise ValidationError(_("name either amount or percent"), "amount")
         if data.get("percent") is not None and data["percent"] > 100:
-            raise ValidationError("must be at most 100", "percent")
+            raise ValidationError(_("must be at most 100"), "percent")
 
 
 class DocumentSchema(_Strict):
@@ -136,12 +138,12 @@ class DocumentSchema(_Strict):
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
 
     @validates_schema
-    def unique_rewards(self, data: Mapping[str, Any], **_: Any) -> None:
+    def unique_rewards(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Rewards are told apart by their ids."""
         ids = [reward["id"] for reward in data.get("rewards", ())]
         twice = next((i for i in ids if ids.count(i) > 1), None)
         if twice:
-            raise ValidationError(f"the id {twice!r} is used twice", "rewards")
+            raise ValidationError(_("the id {twice!r} is used twice", twice=twice), "rewards")
 
 
 _SCHEMA = DocumentSchema()
@@ -153,7 +155,7 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         loaded: dict[str, Any] = _SCHEMA.load(dict(document))
     except ValidationError as error:
         path, sentence = first_error(error.messages, "program")
-        raise DocumentRefused(path.removeprefix("program."), sentence) from None
+        raise DocumentRefused(path.removeprefix("program."), of_field(sentence)) from None
     _amounts("earn.per", loaded["earn"]["per"])
     for number, reward in enumerate(loaded["rewards"]):
         _amounts(f"rewards[{number}].amount", reward["amount"])
@@ -212,7 +214,17 @@ def _reward(path: str, data: Mapping[str, Any]) -> Reward:
 
 
 def _amounts(path: str, amounts: Mapping[str, Decimal]) -> dict[str, int]:
+    return {currency: _minor(path, amount, currency) for currency, amount in amounts.items()}
+
+
+def _minor(path: str, amount: Decimal, currency: str) -> int:
     try:
-        return {currency: to_minor_exact(amount, currency) for currency, amount in amounts.items()}
-    except NotMoney as error:
-        raise DocumentRefused(path, f"the amount {error}") from None
+        return to_minor_exact(amount, currency)
+    except NotMoney:
+        sentence = _(
+            "{amount} is no amount of {currency}, which has {digits} decimals",
+            amount=amount,
+            currency=currency,
+            digits=minor_units(currency),
+        )
+        raise DocumentRefused(f"{path}.{currency}", sentence) from None

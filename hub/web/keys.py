@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from hub.audit import record
 from hub.bulk import run
+from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.program import store
 from hub.program.store import Program
@@ -71,8 +72,8 @@ def requires(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 raise Problem(
                     403,
                     "missing_scope",
-                    "Not allowed",
-                    f"This key lacks the scope {scope}.",
+                    _("Not allowed"),
+                    _("This key lacks the scope {scope}.", scope=scope),
                     scope=scope,
                 )
             return view(*args, **kwargs)
@@ -90,9 +91,9 @@ def caller() -> Caller:
 
 def _caller() -> Caller:
     runtime: Runtime = current_app.extensions["hub"]
-    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    kind, _space, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not secret:
-        raise Problem(401, "no_key", "No API key", "Send Authorization: Bearer <key>.")
+        raise Problem(401, "no_key", _("No API key"), _("Send Authorization: Bearer <key>."))
     with runtime.sessions.begin() as session:
         rows = run(
             session,
@@ -101,7 +102,9 @@ def _caller() -> Caller:
             {"hash": _hash(secret)},
         )
         if not rows:
-            raise Problem(401, "bad_key", "Unknown API key", "This key is not known or was revoked.")
+            raise Problem(
+                401, "bad_key", _("Unknown API key"), _("This key is not known or was revoked.")
+            )
         run(
             session,
             """UPDATE api_keys SET last_used_at = now()

@@ -1,8 +1,13 @@
-"""Errors as RFC 9457 problem JSON: a stable code for machines, a sentence for people."""
+"""Errors as RFC 9457 problem JSON: a stable code for machines, a sentence for people.
+
+Title and detail are in the language the caller asks for (Accept-Language); code and type never
+change with it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -10,9 +15,30 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from hub import i18n, words
 from hub.errors import BadPayload
+from hub.i18n import gettext as _
 from hub.payload import first_error
 from hub.web.body import CutOff, TooLarge
+
+HTTP_WORDS: Mapping[int, tuple[str, str]] = {
+    400: ("Bad request", "The request cannot be understood."),
+    404: ("Not found", "There is nothing at this address."),
+    405: ("Method not allowed", "This address does not take this method."),
+    406: ("Not acceptable", "This API answers in JSON."),
+    413: ("Too large", "The body is larger than this API takes."),
+    415: ("Unsupported media type", "This API takes JSON: send Content-Type: application/json."),
+    500: ("Internal error", "The hub failed; its log says how."),
+}
+"""Status -> title and detail, for what Flask and the schemas refuse by themselves."""
+
+NOT_FOUND_WORDS: Mapping[str, str] = {
+    "member": "There is no such member.",
+    "redemption": "There is no such redemption.",
+    "reward": "There is no such reward.",
+    "transaction": "There is no such transaction.",
+    "voucher": "There is no such voucher.",
+}
 
 
 class Problem(Exception):
@@ -33,6 +59,8 @@ class Problem(Exception):
             **self.more,
         }
         answer = Response(json.dumps(content), self.status, content_type="application/problem+json")
+        answer.headers["Content-Language"] = i18n.language()
+        answer.vary.add("Accept-Language")
         if self.status == 503:
             answer.headers["Retry-After"] = "5"
         if self.status == 401:
@@ -42,11 +70,13 @@ class Problem(Exception):
 
 def not_found(what: str) -> Problem:
     """Also what belongs to another program: its existence is nobody's business."""
-    return Problem(404, "not_found", "Not found", f"There is no such {what}.")
+    return Problem(404, "not_found", _("Not found"), _(NOT_FOUND_WORDS[what]))
 
 
 def install(app: Flask) -> None:
-    """Answer every error of the API as a problem; other pages keep plain text."""
+    """Answer every error of the API as a problem, in the caller's language; other pages keep plain
+    text."""
+    app.before_request(_listen)
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OperationalError, _away)
@@ -56,6 +86,11 @@ def install(app: Flask) -> None:
     app.register_error_handler(CutOff, _cut_off)
 
 
+def _listen() -> None:
+    """Each request says its language anew: the thread it runs in served others before."""
+    i18n.speak(request.accept_languages.best_match(i18n.LANGUAGES) or i18n.SOURCE)
+
+
 def _http(error: HTTPException) -> Response | HTTPException:
     if not request.path.startswith("/api/"):
         return error
@@ -63,7 +98,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
     if status == 422:
         return _invalid(error)
     code = (error.name or "error").lower().replace(" ", "_").replace("-", "_")
-    answer = Problem(status, code, error.name, (error.description or error.name)).response()
+    title, detail = HTTP_WORDS.get(status, (error.name, error.description or error.name))
+    answer = Problem(status, code, _(title), _(detail)).response()
     if status == 405 and "Allow" in error.get_response().headers:
         answer.headers["Allow"] = error.get_response().headers["Allow"]
     return answer
@@ -71,25 +107,39 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 def _invalid(error: HTTPException) -> Response:
     """What webargs found, as one sentence and the whole list."""
-    messages = getattr(error, "data", {}).get("messages", {})
+    messages = _worded(getattr(error, "data", {}).get("messages", {}))
     path, sentence = first_error(messages, "$")
     detail = f"{path.removeprefix('$.')}: {sentence}"
-    return Problem(422, "invalid_request", "Invalid request", detail, errors=messages).response()
+    return Problem(422, "invalid_request", _("Invalid request"), detail, errors=messages).response()
+
+
+def _worded(messages: Any) -> Any:
+    """The schemas' nested messages, each sentence in the language in force."""
+    if isinstance(messages, Mapping):
+        return {key: _worded(inner) for key, inner in messages.items()}
+    if isinstance(messages, list):
+        return [_worded(inner) for inner in messages]
+    return words.of_field(messages) if isinstance(messages, str) else messages
 
 
 def _payload(error: BadPayload) -> Response:
-    return Problem(400, error.code, "Bad request", error.detail).response()
+    """The detail as it was found is English; other languages get the code's sentence and the path."""
+    detail = error.detail
+    if i18n.language() != i18n.SOURCE:
+        detail = f"{error.path}: {words.of_fault(error.code, error.fault, error.detail)}"
+    return Problem(400, error.code, _("Bad request"), detail).response()
 
 
-def _too_large(_: TooLarge) -> Response:
-    return Problem(413, "too_large", "Too large", "The body is larger than this API takes.").response()
+def _too_large(_error: TooLarge) -> Response:
+    title, detail = HTTP_WORDS[413]
+    return Problem(413, "too_large", _(title), _(detail)).response()
 
 
-def _cut_off(_: CutOff) -> Response:
-    detail = "The body ended before its announced length."
-    return Problem(400, "cut_off", "Bad request", detail).response()
+def _cut_off(_error: CutOff) -> Response:
+    detail = _("The body ended before its announced length.")
+    return Problem(400, "cut_off", _("Bad request"), detail).response()
 
 
-def _away(_: Exception) -> Response:
-    detail = "The database did not answer in time; nothing was changed. Try again."
-    return Problem(503, "database_away", "Try again", detail).response()
+def _away(_error: Exception) -> Response:
+    detail = _("The database did not answer in time; nothing was changed. Try again.")
+    return Problem(503, "database_away", _("Try again"), detail).response()

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from hub.i18n import gettext as _
 from hub.members import view
 from hub.web.api.door import ApiBlueprint, Strict, now, transaction
 from hub.web.keys import caller, requires
@@ -25,10 +26,10 @@ class MemberQuery(Strict):
     customer = fields.String(validate=MAX_TEXT, metadata={"description": "a channel's customer id"})
 
     @validates_schema
-    def one(self, data: dict[str, Any], **_: Any) -> None:
+    def one(self, data: dict[str, Any], **_more: Any) -> None:
         """A search needs one key."""
         if len(data) != 1:
-            raise ValidationError("give exactly one of phone, email, card, customer")
+            raise ValidationError(_("give exactly one of phone, email, card, customer"))
 
 
 class Points(Schema):

@@ -7,7 +7,9 @@ from typing import Any
 from flask import request
 from marshmallow import Schema, fields, validate
 
+from hub import words
 from hub.bulk import run
+from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.outbox import channels
@@ -104,7 +106,10 @@ def create(wish: dict[str, str]) -> dict[str, Any]:
             raise not_enough(refused) from None
         except KeyReused:
             raise Problem(
-                422, "key_reused", "Key reused", "This Idempotency-Key was used for another request."
+                422,
+                "key_reused",
+                _("Key reused"),
+                _("This Idempotency-Key was used for another request."),
             ) from None
     return _redeemed(done)
 
@@ -166,21 +171,32 @@ def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key", "").replace("\x00", "")
     if len(key) > MAX_KEY:
         raise Problem(
-            400, "key_too_long", "Bad request", f"Idempotency-Key has at most {MAX_KEY} characters."
+            400,
+            "key_too_long",
+            _("Bad request"),
+            _("Idempotency-Key has at most {most} characters.", most=MAX_KEY),
         )
     return key or None
 
 
 def not_enough(refused: NotEnoughPoints) -> Problem:
     """The amounts, and when more becomes available."""
-    detail = f"The reward costs {refused.needed} points; {refused.available} are available"
+    said = {"needed": words.points(refused.needed), "available": words.number(refused.available)}
     if refused.pending and refused.vests_at:
-        detail += f" and {refused.pending} more become available from {refused.vests_at.date()} on"
+        detail = _(
+            "The reward costs {needed}; {available} are available, and {pending} more become available "
+            "from {day} on.",
+            **said,
+            pending=words.number(refused.pending),
+            day=words.day(refused.vests_at, caller().program.time_zone),
+        )
+    else:
+        detail = _("The reward costs {needed}; {available} are available.", **said)
     return Problem(
         409,
         "not_enough_points",
-        "Not enough points",
-        f"{detail}.",
+        _("Not enough points"),
+        detail,
         available=refused.available,
         needed=refused.needed,
     )
