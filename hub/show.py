@@ -11,7 +11,24 @@ from typing import Any
 
 import click
 
+from hub.i18n import gettext as _
+
 Row = Mapping[str, Any]
+
+# fmt: off
+HEADING_WORDS: tuple[str, ...] = (
+    "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "channel",
+    "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
+    "document", "due", "due at", "duplicates", "effective from", "entries", "entry", "exchanges",
+    "expires at", "failed", "fault", "file", "format", "health", "hub", "id", "in force from", "key",
+    "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "name",
+    "needed", "number", "ok", "outcome", "pending", "points", "program", "reason", "received at",
+    "repeated", "replayed", "restored", "revision", "reward", "sale", "scopes", "secret", "seq",
+    "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone",
+    "topic", "unknown", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
+)
+# fmt: on
+"""Names of columns as people read them; JSON keeps the names of the fields."""
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,7 +36,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(command)
 
 
-def show(rows: Iterable[Row], *, as_json: bool, empty: str = "Nothing found.", title: str = "") -> None:
+def show(rows: Iterable[Row], *, as_json: bool, empty: str = "", title: str = "") -> None:
     """Print rows that share their keys; `empty` is what people read when there are none."""
     if as_json:
         for row in rows:
@@ -27,7 +44,7 @@ def show(rows: Iterable[Row], *, as_json: bool, empty: str = "Nothing found.", t
         return
     found = list(rows)
     if not found:
-        click.echo(empty)
+        click.echo(empty or _("Nothing found."))
         return
     _table(found, title)
 
@@ -37,7 +54,7 @@ def show_one(row: Row, *, as_json: bool) -> None:
     if as_json:
         click.echo(as_line(row))
         return
-    _table([{"": name, " ": value} for name, value in row.items()], "", headers=False)
+    _table([{"": _heading(name), " ": value} for name, value in row.items()], "", headers=False)
 
 
 def as_line(row: Row) -> str:
@@ -54,17 +71,21 @@ def _table(rows: list[Row], title: str, *, headers: bool = True) -> None:
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, show_header=headers)
     for name in rows[0]:
         numbers = all(isinstance(row[name], int | Decimal | None) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
+        table.add_column(_heading(name), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_words(value)) for value in row.values()))
     Console(soft_wrap=False).print(table)
+
+
+def _heading(name: str) -> str:
+    return _(name.replace("_", " "))
 
 
 def _words(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping | list | tuple):
