@@ -83,17 +83,17 @@ def _client(port: int, token: str, number: int, seconds: int, counts: Queue[tupl
     ends = started + seconds
     while waiting.get_map():
         for key, _ in waiting.select():
-            connection = key.fileobj
-            assert isinstance(connection, socket.socket)
-            answer = connection.recv(4096)
+            answered = key.fileobj
+            assert isinstance(answered, socket.socket)
+            answer = answered.recv(4096)
             assert b" 200 " in answer[:20], answer
             count += 1
             following = next(prepared, None) if time.monotonic() < ends else None
             if following is None:
-                waiting.unregister(connection)
-                connection.close()
+                waiting.unregister(answered)
+                answered.close()
             else:
-                connection.sendall(following)
+                answered.sendall(following)
     counts.put((count, time.monotonic() - started))
 
 
