@@ -87,11 +87,13 @@ def look_up(session: Session, program_id: int, mentions: Iterable[Mention]) -> D
     if keys:
         rows = run(
             session,
-            f"""SELECT i.kind, i.scope, i.value, i.member_id, coalesce(m.alias_of, m.id) AS root
+            # LATERAL: one look at the unique index a key, however little the planner knows of the table
+            f"""SELECT r.kind, r.scope, r.value, i.member_id, coalesce(m.alias_of, m.id) AS root
                 FROM {unnest(columns)}
-                JOIN identities i ON i.program_id = :program AND i.kind = r.kind AND i.scope = r.scope
-                                 AND i.value = r.value AND i.gone_at IS NULL
-                JOIN members m ON m.id = i.member_id""",
+                CROSS JOIN LATERAL (SELECT member_id FROM identities
+                                    WHERE program_id = :program AND kind = r.kind AND scope = r.scope
+                                      AND value = r.value AND gone_at IS NULL LIMIT 1) i
+                JOIN LATERAL (SELECT id, alias_of FROM members WHERE id = i.member_id LIMIT 1) m ON true""",
             {
                 **arrays(columns, [{"kind": k.kind, "scope": k.scope, "value": k.value} for k in keys]),
                 "program": program_id,
