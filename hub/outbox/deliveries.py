@@ -159,7 +159,9 @@ def finish(session: Session, finishes: Sequence[Finish], *, worker: str) -> None
     """
     if not finishes:
         return
-    rows = [_finish_row(f) for f in finishes]
+    # in the order in which the inbox counts repetitions of the same rows: neither waits for the other
+    ordered = sorted(finishes, key=lambda f: (f.delivery.channel_id, f.delivery.key))
+    rows = [_finish_row(f) for f in ordered]
     done = run(
         session,
         f"""UPDATE deliveries d SET

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from hub.outbox.channels import Channel
 from hub.sync import receive
 from hub.sync.receive import CannotStore, Inbox, Message
 from tests.hubs import Hub, running_hub
+from tests.ups import wait_for
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_group_is_bounded_in_bytes_and_a_large_message_goes_alone(
 
 
 def test_a_group_that_meets_a_worker_in_another_order_is_stored_all_the_same(
-    hub: Hub, channel: Channel
+    hub: Hub, channel: Channel, owner: Engine
 ) -> None:
     """Repetitions touch rows that a worker may be finishing: when both wait for each other PostgreSQL
     ends one, and the sender must not notice."""
@@ -142,22 +143,22 @@ def test_a_group_that_meets_a_worker_in_another_order_is_stored_all_the_same(
     with hub.runtime.sessions.begin() as session:
         receive.insert(session, [message(channel, key) for key in keys])
     touch = text("UPDATE deliveries SET number = 'x' WHERE key = :key")
-    with hub.runtime.sessions.begin() as worker:
+    with owner.begin() as worker:
+        worker.execute(text("SET LOCAL deadlock_timeout = '1h'"))  # the other one finds out
         worker.execute(touch, {"key": "b"})
         storing = threading.Thread(target=inbox._commit, args=(group,))
         storing.start()
-        _wait_until_blocked(hub)
-        worker.execute(text("SET LOCAL deadlock_timeout = '1h'"))  # the other one finds out
+        _wait_until_blocked(owner)
         worker.execute(touch, {"key": "a"})
     storing.join()
     assert [m.error for m in group] == [None, None]
     assert [row.duplicates for row in hub.rows("SELECT duplicates FROM deliveries")] == [1, 1]
 
 
-def _wait_until_blocked(hub: Hub) -> None:
-    blocked = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    while not hub.rows(blocked)[0].n:
-        time.sleep(0.01)
+def _wait_until_blocked(owner: Engine) -> None:
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        wait_for(lambda: connection.execute(text(blocked)).scalar_one())
 
 
 def test_who_waits_too_long_is_told_so_and_the_lead_is_not_lost(
