@@ -138,7 +138,7 @@ STEP_WORDS: Mapping[str, str] = {
     "sale_refunded": "no points: the order was refunded",
     "sale_deleted": "no points: the order was deleted in the shop",
     "sale_test": "no points: it is a test order",
-    "expired": "expired",
+    "expired": "expired before they were spent",
     "expiry_taken_back": "given back: they had been counted as expired, and the order no longer earns them",
     "forgiven": "let off: these points had been spent when the order was refunded",
     "forgiven_reversed": "taken back again: they had been let off, and the order earns anew",
@@ -327,7 +327,8 @@ def money(minor: int, currency: str) -> str:
     pattern = copy.copy(locale.currency_formats["standard"])
     pattern.frac_prec = (minor_units(currency),) * 2
     amount = from_minor(minor, currency)
-    return str(pattern.apply(amount, locale, currency=currency, currency_digits=False))
+    text = str(pattern.apply(amount, locale, currency=currency, currency_digits=False))
+    return re.sub(r"(?<=[A-Z])(?=\d)", "\N{NO-BREAK SPACE}", text)  # "KWD 1.250", but "$1.25"
 
 
 def day(moment: datetime, zone: str) -> str:

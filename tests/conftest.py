@@ -14,6 +14,7 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from hub import i18n
 from hub.db import make_engine, make_sessions
 from hub.embedded import Servers
 from tests import servers as test_servers
@@ -105,7 +106,14 @@ def redis_url(servers: Servers, worker_id: str) -> Iterator[str]:
         client.flushdb()
 
 
-# --- time and the outside world ------------------------------------------------------------------
+# --- language, time and the outside world ------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the terminal speaks, and whatever the test before left in force."""
+    monkeypatch.setenv("LANGUAGE", i18n.SOURCE)
+    i18n.speak(i18n.SOURCE)
 
 
 class Clock:

@@ -25,9 +25,13 @@ LOCALE = ROOT / "hub" / "locale"
 LANGUAGES = ("vi",)
 FOLDERS = ("hub", "connectors")
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2)}
-CLICK_UNSEEN = ("DeprecationWarning", "Boolean option", "Could not determine", "No options defined",
-                "Arguments take exactly", "Name '{name}' defined twice")  # fmt: skip
-"""Beginnings of click's sentences that only a programmer can meet."""
+CLICK_UNSEEN = (
+    "%(prog)s", "(dynamic)", "Argument {name!r}", "Arguments take exactly", "Boolean option", "Choice(",
+    "Confirm the action", "Could not determine", "DeprecationWarning", "Error: The two", "Name '{name}'",
+    "No options defined", "Press any key", "Repeat for", "Takes {nargs}", "Unknown color", "Unknown standard",
+    "Value must be an", "deprecated", "env var", "{len_type}", "{value!r} is not a valid UUID",
+)  # fmt: skip
+"""Beginnings of sentences of click that nobody meets here."""
 
 Text = str | tuple[str, ...]
 """A message, or its singular and plural."""
