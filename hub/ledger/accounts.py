@@ -103,7 +103,10 @@ def lock(
     if _roots(session, wanted) != roots:
         raise RootChanged
     by_member = {row.member_id: row.id for row in rows}
-    moment = now or (max(row.now for row in rows) if rows else _now(session))
+    # never before what these accounts have recorded: a clock that lags would let a lot that was
+    # expired when it was passed over stand beside the debt it left
+    recorded = [row.last_recorded_at for row in rows if row.last_recorded_at is not None]
+    moment = max([now or (max(row.now for row in rows) if rows else _now(session)), *recorded])
     accounts = {row.id: Account(**{k: v for k, v in row._mapping.items() if k != "now"}) for row in rows}
     for account in accounts.values():
         if account.next_settle_at is not None and account.next_settle_at <= moment:

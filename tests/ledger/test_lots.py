@@ -1,0 +1,131 @@
+"""Lots by replay: a pure function of grants and spends, whatever the order they are told in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.ledger.lots import Grant, Return, Spend, replay
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def day(number: float) -> datetime:
+    return NOON + timedelta(days=number)
+
+
+def grant(key: str, amount: int, at: float = 0, until: float | None = None, wait: float = 0) -> Grant:
+    return Grant(key, amount, day(at), day(at + wait), None if until is None else day(until))
+
+
+def test_d1_the_soonest_expiry_is_spent_first_then_the_older_sale() -> None:
+    grants = [grant("a", 10, 0), grant("b", 10, 1, until=50), grant("c", 10, 0, until=60)]
+    book = replay(grants, [Spend("s", 25, day(5))], day(6))
+    assert {k: lot.remaining for k, lot in book.lots.items()} == {"a": 5, "b": 0, "c": 0}
+
+
+def test_d1_a_late_message_about_an_earlier_sale_changes_who_paid() -> None:
+    spend = [Spend("s", 10, day(5))]
+    assert replay([grant("a", 10, 0)], spend, day(6)).lots["a"].remaining == 0
+    book = replay([grant("a", 10, 0), grant("b", 10, 1, until=9)], spend, day(6))
+    assert (book.lots["a"].remaining, book.lots["b"].remaining) == (10, 0)
+
+
+def test_d3_a_credit_pays_what_is_owed_first() -> None:
+    book = replay([grant("a", 30, 9)], [Spend("s", 50, day(5))], day(10))
+    assert (book.debt, book.lots["a"].remaining, book.balance) == (20, 0, -20)
+
+
+def test_d3_no_debt_stands_beside_pending_points() -> None:
+    book = replay([grant("a", 30, 0, wait=100)], [Spend("s", 20, day(5))], day(6))
+    assert (book.debt, book.pending(day(6)), book.available(day(6))) == (0, 10, 0)
+
+
+def test_d4_what_is_held_cannot_expire() -> None:
+    held = replay([grant("a", 30, 0, until=10)], [Spend("s", 30, day(5))], day(20))
+    assert (held.lots["a"].expired, held.balance) == (0, 0)
+
+
+def test_validity_is_half_open() -> None:
+    at_the_end = replay([grant("a", 30, 0, until=10)], [], day(10))
+    assert (at_the_end.lots["a"].expired, at_the_end.available(day(10))) == (30, 0)
+    assert replay([grant("a", 30, 0, until=10)], [], day(9.99)).balance == 30
+
+
+def test_a_return_goes_to_the_lots_it_came_from() -> None:
+    grants = [grant("a", 10, 0, until=50), grant("b", 10, 0)]
+    book = replay(grants, [Spend("s", 15, day(5), (Return(15, day(6)),))], day(7))
+    assert {k: lot.remaining for k, lot in book.lots.items()} == {"a": 10, "b": 10}
+
+
+def test_d5_points_released_after_their_lot_expired_are_gone_without_grace() -> None:
+    book = replay(
+        [grant("a", 10, 0, until=10)], [Spend("s", 10, day(5), (Return(10, day(20)),))], day(21)
+    )
+    assert (book.balance, book.lots["a"].expired) == (0, 10)
+
+
+def test_d5_points_the_merchant_gave_back_live_on_in_a_child_lot_and_only_once() -> None:
+    first = Spend("s1", 10, day(5), (Return(10, day(20), day(30)),))
+    book = replay([grant("a", 10, 0, until=10)], [first], day(21))
+    assert (book.balance, [lot.parent for lot in book.lots.values()]) == (10, [None, "a"])
+    second = Spend("s2", 10, day(25), (Return(10, day(40), day(60)),))
+    again = replay([grant("a", 10, 0, until=10)], [first, second], day(41))
+    assert (again.balance, len(again.lots)) == (0, 2)
+
+
+_grants = st.builds(
+    lambda n, amount, at, wait, length: grant(
+        f"g{n}", amount, at, None if length is None else at + wait + length, wait
+    ),
+    st.integers(0, 10_000),
+    st.integers(0, 50),
+    st.integers(0, 30),
+    st.sampled_from([0, 0, 3]),
+    st.sampled_from([None, 1, 5, 20]),
+)
+_spends = st.builds(
+    lambda n, amount, at, back, after, grace: Spend(
+        f"s{n}",
+        amount,
+        day(at),
+        (Return(min(back, amount), day(at + after), day(at + after + 5) if grace else None),)
+        if back
+        else (),
+    ),
+    st.integers(0, 10_000),
+    st.integers(1, 60),
+    st.integers(0, 30),
+    st.integers(0, 40),
+    st.integers(0, 20),
+    st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(_grants, max_size=6, unique_by=lambda g: g.key),
+    st.lists(_spends, max_size=5, unique_by=lambda s: s.key),
+    st.integers(60, 120),
+    st.randoms(use_true_random=False),
+)
+def test_points_are_neither_made_nor_lost_and_order_does_not_matter(
+    grants: list[Grant], spends: list[Spend], now: int, chance: Random
+) -> None:
+    book = replay(grants, spends, day(now))
+    chance.shuffle(grants)
+    chance.shuffle(spends)
+    assert replay(grants, spends, day(now)) == book
+    expired = sum(lot.expired for lot in book.lots.values())
+    assert book.balance == sum(g.amount for g in grants) - sum(s.net for s in spends) - expired
+    used = sum(use.amount for use in book.uses)
+    assert used + book.debt == sum(s.net for s in spends)
+    for lot in book.lots.values():
+        mine = sum(use.amount for use in book.uses if use.lot == lot.key)
+        assert lot.granted == lot.remaining + lot.expired + lot.moved + mine
+        assert min(lot.remaining, lot.expired, lot.moved) >= 0
+        assert lot.parent is None or book.lots[lot.parent].parent is None
+    assert not book.debt or not any(lot.remaining for lot in book.lots.values())
