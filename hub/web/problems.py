@@ -13,7 +13,7 @@ from typing import Any
 from flask import Flask, Response, request
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from hub import i18n, words
 from hub.errors import BadPayload
@@ -77,6 +77,7 @@ def install(app: Flask) -> None:
     """Answer every error of the API as a problem, in the caller's language; other pages keep plain
     text."""
     app.before_request(_listen)
+    app.before_request(_refuse_nul)
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OperationalError, _away)
@@ -89,6 +90,14 @@ def install(app: Flask) -> None:
 def _listen() -> None:
     """Each request says its language anew: the thread it runs in served others before."""
     i18n.speak(request.accept_languages.best_match(i18n.LANGUAGES) or i18n.SOURCE)
+
+
+def _refuse_nul() -> None:
+    """No text in PostgreSQL holds U+0000: what such an address names does not exist."""
+    if "\x00" in request.path:
+        raise NotFound
+    if any("\x00" in text for _, text in request.args.items(multi=True)):
+        raise BadPayload("bad_character", "the query holds the character U+0000")
 
 
 def _http(error: HTTPException) -> Response | HTTPException:

@@ -98,9 +98,9 @@ class Entries(Schema):
 
 
 @blueprint.get("")
+@requires("members:read")
 @blueprint.arguments(MemberQuery, location="query")
 @blueprint.response(200, Member(many=True))
-@requires("members:read")
 def search(query: dict[str, str]) -> list[dict[str, Any]]:
     """Find members by phone, e-mail, card or a channel's customer id."""
     program = caller().program
@@ -111,8 +111,8 @@ def search(query: dict[str, str]) -> list[dict[str, Any]]:
 
 
 @blueprint.get("/<member_id>")
-@blueprint.response(200, Member)
 @requires("members:read")
+@blueprint.response(200, Member)
 def one(member_id: str) -> dict[str, Any]:
     """One member; an id that was merged answers with the member it belongs to now."""
     with transaction() as session:
@@ -120,8 +120,8 @@ def one(member_id: str) -> dict[str, Any]:
 
 
 @blueprint.get("/<member_id>/lots")
-@blueprint.response(200, Lot(many=True))
 @requires("members:read")
+@blueprint.response(200, Lot(many=True))
 def lots(member_id: str) -> list[dict[str, Any]]:
     """What is left of what was earned, soonest expiry first."""
     with transaction() as session:
@@ -129,9 +129,9 @@ def lots(member_id: str) -> list[dict[str, Any]]:
 
 
 @blueprint.get("/<member_id>/entries")
+@requires("members:read")
 @blueprint.arguments(Page, location="query")
 @blueprint.response(200, Entries)
-@requires("members:read")
 def entries(page: dict[str, Any], member_id: str) -> dict[str, Any]:
     """Every movement of points, newest first, with its explanation."""
     with transaction() as session:
@@ -142,7 +142,7 @@ def entries(page: dict[str, Any], member_id: str) -> dict[str, Any]:
 
 
 def _found(session: Any, member_id: str) -> Any:
-    row = view.find(session, caller().program.id, member_id.replace("\x00", ""))
+    row = view.find(session, caller().program.id, member_id)
     if row is None:
         raise not_found("member")
     return row

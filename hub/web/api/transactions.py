@@ -40,8 +40,8 @@ class TransactionSchema(Schema):
 
 
 @blueprint.get("/<transaction_id>")
-@blueprint.response(200, TransactionSchema)
 @requires("transactions:read")
+@blueprint.response(200, TransactionSchema)
 def one(transaction_id: str) -> dict[str, Any]:
     """One transaction."""
     with transaction() as session:
@@ -51,7 +51,7 @@ def one(transaction_id: str) -> dict[str, Any]:
                FROM transactions t JOIN channels c ON c.id = t.channel_id
                LEFT JOIN members m ON m.id = t.member_id
                WHERE t.program_id = :program AND t.public_id = :id""",
-            {"program": caller().program.id, "id": transaction_id.replace("\x00", "")},
+            {"program": caller().program.id, "id": transaction_id},
         )
     if not rows:
         raise not_found("transaction")
