@@ -221,10 +221,14 @@ def _minor(path: str, amount: Decimal, currency: str) -> int:
     try:
         return to_minor_exact(amount, currency)
     except NotMoney:
-        sentence = _(
-            "{amount} is no amount of {currency}, which has {digits} decimals",
-            amount=amount,
-            currency=currency,
-            digits=minor_units(currency),
-        )
-        raise DocumentRefused(f"{path}.{currency}", sentence) from None
+        digits = minor_units(currency)
+        exponent = amount.normalize().as_tuple().exponent
+        sentence = _("the amount {amount} is out of range", amount=amount)
+        if isinstance(exponent, int) and exponent < -digits:
+            sentence = _(
+                "the amount is {amount}, but {currency} has {digits} decimals",
+                amount=amount,
+                currency=currency,
+                digits=digits,
+            )
+        raise DocumentRefused(path, sentence) from None

@@ -89,7 +89,8 @@ def install(app: Flask) -> None:
 
 def _listen() -> None:
     """Each request says its language anew: the thread it runs in served others before."""
-    i18n.speak(request.accept_languages.best_match(i18n.LANGUAGES) or i18n.SOURCE)
+    wishes = (wish.partition("-")[0].lower() for wish, quality in request.accept_languages if quality)
+    i18n.speak(next((wish for wish in wishes if wish in i18n.LANGUAGES), i18n.SOURCE))
 
 
 def _refuse_nul() -> None:
