@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 import signal
 import threading
+import time
 from collections import defaultdict
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -28,6 +30,7 @@ from hub.sync.doorbell import Doorbell
 log = structlog.get_logger()
 
 SETTLE_BATCH = 200
+FORGET_SECONDS = 60.0
 LEASE = "sweeper"
 
 
@@ -38,6 +41,7 @@ class Sweeper:
         self.runtime = runtime
         self.doorbell = doorbell
         self.holder = f"{runtime.name}:{secrets.token_hex(4)}"
+        self._forgot_at = -FORGET_SECONDS
 
     def once(self) -> None:
         """One round; nothing happens while another sweeper holds the lease."""
@@ -50,6 +54,7 @@ class Sweeper:
             log.info("freed stuck deliveries", count=len(freed))
         self._ring()
         self._settle()
+        self._forget()
 
     def _ring(self) -> None:
         """Ring where something is due; without Redis do the work here, in slices."""
@@ -88,6 +93,18 @@ class Sweeper:
             return
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
+
+    def _forget(self) -> None:
+        """Drop what was in quarantine long enough, also of channels that nothing comes to any more."""
+        if time.monotonic() - self._forgot_at < FORGET_SECONDS:
+            return
+        with self.runtime.sessions.begin() as session:
+            execute(
+                session,
+                "DELETE FROM quarantine WHERE received_at < clock_timestamp() - CAST(:age AS interval)",
+                {"age": timedelta(days=self.runtime.settings.quarantine_days)},
+            )
+        self._forgot_at = time.monotonic()
 
 
 def run(settings: Settings) -> None:
