@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.errors import Refusal
+from hub.i18n import gettext as _
 
 
 class AlreadyHeld(Refusal):
@@ -16,8 +17,12 @@ class AlreadyHeld(Refusal):
 
     def __init__(self, pid: int, directory: Path) -> None:
         super().__init__(
-            f"another hub (pid {pid}) runs on {directory}; end it first (kill {pid}), "
-            "or set HUB_DATA to another directory"
+            _(
+                "another hub (pid {pid}) runs on {directory}; end it first (kill {pid}), or set HUB_DATA "
+                "to another directory",
+                pid=pid,
+                directory=directory,
+            )
         )
         self.pid = pid
 

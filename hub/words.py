@@ -188,9 +188,11 @@ FIELD_WORDS: tuple[str, ...] = (
     "Shorter than minimum length {min}.",
     "String does not match expected pattern.",
     "Unknown field.",
+    "a channel needs a name",
+    "no such setting; there are {known}",
 )
-"""What marshmallow says of a field. It says it in English with the numbers filled in, so the numbers
-are taken out again to look the sentence up."""
+"""What marshmallow says of a field, and `hub.connect` of a setting. They say it in English with the
+values filled in, so the values are taken out again to look the sentence up."""
 
 
 # --- codes ---------------------------------------------------------------------------------------

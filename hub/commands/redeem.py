@@ -35,7 +35,9 @@ def command(member: str, reward: str, key: str | None, program: str | None, as_j
             try:
                 done = redeem(session, order, rules, channels.of_program(session, found.id))
             except NoSuchReward:
-                known = ", ".join(rules.rewards) or "none yet"
+                if not rules.rewards:
+                    raise Refusal(_("the programme has no rewards yet")) from None
+                known = ", ".join(rules.rewards)
                 raise Refusal(
                     _("there is no reward {reward!r}; there are: {known}", reward=reward, known=known)
                 ) from None
