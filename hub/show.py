@@ -15,6 +15,9 @@ from hub.i18n import gettext as _
 
 Row = Mapping[str, Any]
 
+SENTENCE = 36
+"""Columns that hold sentences are at least this wide, whatever the others need."""
+
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
     "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "channel",
@@ -71,7 +74,13 @@ def _table(rows: list[Row], title: str, *, headers: bool = True) -> None:
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, show_header=headers)
     for name in rows[0]:
         numbers = all(isinstance(row[name], int | Decimal | None) for row in rows)
-        table.add_column(_heading(name), justify="right" if numbers else "left", overflow="fold")
+        longest = max(len(_words(row[name])) for row in rows)
+        table.add_column(
+            _heading(name),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=SENTENCE if longest > SENTENCE else None,
+        )
     for row in rows:
         table.add_row(*(Text(_words(value)) for value in row.values()))
     Console(soft_wrap=False).print(table)
