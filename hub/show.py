@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from hub.i18n import gettext as _
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 Row = Mapping[str, Any]
+
+_ENDLESS = 100_000
+_READABLE = 24
+"""Characters a column may be folded to; a sentence in less is a ladder."""
+_BETWEEN = 3
+"""Blanks that rich puts between two columns."""
 
 SENTENCE = 36
 """Columns that hold sentences are at least this wide, whatever the others need."""
@@ -66,24 +77,61 @@ def as_line(row: Row) -> str:
 
 
 def _table(rows: list[Row], title: str, *, headers: bool = True) -> None:
+    """The whole of it, in the width there is: a table, at most its widest column folded; where that
+    is not enough, row by row. What is no terminal is as wide as needed: a row stays one line."""
+    names = list(rows[0])
+    cells = [[_words(row[name]) for name in names] for row in rows]
+    width = get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+    if title:
+        click.echo(title)
+    if not headers or _fits(names, cells, width):
+        _print(_grid(names, rows, cells, headers=headers), width)
+        return
+    for row in cells:
+        pairs = [[_heading(name), cell] for name, cell in zip(names, row, strict=True) if cell]
+        _print(_grid(["", " "], [], pairs, headers=False), width)
+
+
+def _fits(names: list[str], cells: list[list[str]], width: int) -> bool:
+    """Whether all columns but the widest have the width they want, and that one enough to read."""
+    from rich.cells import cell_len
+
+    columns = zip([_heading(name) for name in names], *cells, strict=True)
+    wanted = [max(cell_len(line) for c in column for line in c.split("\n")) for column in columns]
+    return sum(wanted) - max(wanted) + min(max(wanted), _READABLE) + _BETWEEN * len(names) < width
+
+
+def _grid(names: list[str], rows: list[Row], cells: list[list[str]], *, headers: bool) -> Table:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, show_header=headers)
-    for name in rows[0]:
-        numbers = all(isinstance(row[name], int | Decimal | None) for row in rows)
-        longest = max(len(_words(row[name])) for row in rows)
-        table.add_column(
-            _heading(name),
-            justify="right" if numbers else "left",
-            overflow="fold",
-            min_width=SENTENCE if longest > SENTENCE else None,
+    grid = Table(box=box.SIMPLE_HEAD, show_header=headers)
+    widest = _widest(cells)
+    for index, name in enumerate(names):
+        numbers = bool(rows) and all(isinstance(row[name], int | Decimal | None) for row in rows)
+        justify: Literal["left", "right"] = "right" if numbers else "left"
+        grid.add_column(
+            _heading(name), justify=justify, overflow="fold", no_wrap=headers and index != widest
         )
-    for row in rows:
-        table.add_row(*(Text(_words(value)) for value in row.values()))
-    Console(soft_wrap=False).print(table)
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid
+
+
+def _widest(cells: list[list[str]]) -> int:
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return widths.index(max(widths))
+
+
+def _print(grid: Table, width: int) -> None:
+    """The table without the blanks rich fills its lines up with."""
+    from rich.console import Console
+
+    console = Console(width=width, soft_wrap=False)
+    with console.capture() as captured:
+        console.print(grid)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _heading(name: str) -> str:
@@ -96,7 +144,7 @@ def _words(value: object) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     return str(value)
