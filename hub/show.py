@@ -26,9 +26,6 @@ _READABLE = 24
 _BETWEEN = 3
 """Blanks that rich puts between two columns."""
 
-SENTENCE = 36
-"""Columns that hold sentences are at least this wide, whatever the others need."""
-
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
     "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "channel",
@@ -131,7 +128,8 @@ def _print(grid: Table, width: int) -> None:
     console = Console(width=width, soft_wrap=False)
     with console.capture() as captured:
         console.print(grid)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    click.echo("\n".join(lines).strip("\n") + "\n")
 
 
 def _heading(name: str) -> str:
