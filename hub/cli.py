@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import click
@@ -125,6 +126,9 @@ def _fail(sentence: str, *, code: int = 1) -> NoReturn:
 
 
 def _refuse_usage(error: click.UsageError) -> NoReturn:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     _fail(error.format_message(), code=2)
@@ -149,7 +153,7 @@ def _leave_quietly() -> NoReturn:
 def _wished(arguments: Sequence[str]) -> str:
     """`--lang` before the command. It is read first: the language must be known before click reads
     the rest and perhaps refuses it."""
-    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for here, following in pairwise([*arguments, ""]):
         if here == "--lang":
             return following
         if here.startswith("--lang="):

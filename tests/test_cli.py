@@ -46,6 +46,17 @@ def test_help_lists_every_command_with_what_it_does(capsys: pytest.CaptureFixtur
             assert text in out
 
 
+@pytest.mark.parametrize("words", [(), ("channel",)])
+def test_no_command_shows_what_there_is(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = hub(*words, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith(" ".join(("Usage: hub", *words)))
+    assert err.count("Usage:") == 1
+    assert "error:" not in err
+
+
 def test_help_loads_no_command_and_no_database_driver() -> None:
     shown = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "[]"

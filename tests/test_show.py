@@ -49,3 +49,39 @@ def test_one_thing_is_shown_field_by_field(capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out) == {"file": "b", "rate": "1.50"}
     show_one({"file": Path("b"), "rate": Decimal("1.50")}, as_json=False)
     assert "1.50" in capsys.readouterr().out
+
+
+WHY = "A field of the message is missing or not as it must be."
+TOLD = [{"id": f"dlv_{n}", "channel": "Lotus tea, Hue", "state": "failed", "why": WHY} for n in (1, 2)]
+
+
+def in_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
+def test_what_is_no_terminal_gets_a_row_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{**TOLD[0], "body": "x" * 4000}], as_json=False)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "dlv_1" in line)
+    assert WHY in line
+    assert "x" * 4000 in line
+
+
+def test_a_narrow_terminal_folds_only_the_longest_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_terminal(70, monkeypatch)
+    show(TOLD, as_json=False)
+    _bold, rule, *lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, [rule, *lines])) <= 70
+    assert sum("dlv_1   Lotus tea, Hue   failed" in line for line in lines) == 1
+
+
+def test_where_no_table_fits_each_row_is_told_field_by_field(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_terminal(50, monkeypatch)
+    show([TOLD[0], {**TOLD[1], "why": None}], as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("Lotus tea, Hue") == 2
+    assert shown.count("why") == 1
