@@ -8,8 +8,9 @@ from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import api, docs, health, problems, webhooks
+from hub.web import api, docs, health, problems
 from hub.web.proxies import TrustedProxies
+from hub.web.webhooks import WebhookDoor
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> Flask:
@@ -19,11 +20,11 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app = Flask("hub", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = None  # each view reads its own bounded body
     app.extensions["hub"] = runtime
-    app.extensions["reception"] = Reception(runtime, Doorbell(settings.redis_url))
-    app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)
     api.install(app)
     problems.install(app)  # after the API: flask-smorest brings a handler of its own
-    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    reception = Reception(runtime, Doorbell(settings.redis_url))
+    door = WebhookDoor(app.wsgi_app, reception, settings)
+    app.wsgi_app = TrustedProxies(door, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from hub import log, parent
 from hub.settings import Settings, load
 
 STOP_SECONDS = 3
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while others wait (Python: 0.005): the thread that
+commits for a group of requests must not stand behind each of them."""
 
 _LOGS = {
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
@@ -55,6 +59,7 @@ def load_app() -> Callable[..., Any]:
     parent.end_with_parent()
     settings = load()
     log.configure(settings.log_level, settings.log_format, process="web")
+    sys.setswitchinterval(SWITCH_SECONDS)
     from hub.app import create_app
 
     app: Callable[..., Any] = create_app()

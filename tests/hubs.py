@@ -108,6 +108,7 @@ def running_hub(
     document: Mapping[str, Any] | None = None,
     currency: str = "VND",
     slug: str = "corner",
+    time_zone: str = "Asia/Ho_Chi_Minh",
 ) -> Iterator[Hub]:
     """A hub on that database, served over HTTP from a thread."""
     settings = Settings(
@@ -116,14 +117,14 @@ def running_hub(
         redis_url=redis_url,
         allow_private_hosts=("127.0.0.1", "localhost"),
     )
-    runtime = Runtime.start(settings)
+    runtime = Runtime.start(settings, "web")  # its pool has room for requests and work at once
     with runtime.sessions.begin() as session:
         program = store.create(
             session,
             slug=slug,
             name=slug.title(),
             currency=currency,
-            time_zone="Asia/Ho_Chi_Minh",
+            time_zone=time_zone,
             region="VN",
             starts_at=START,
             document=document,

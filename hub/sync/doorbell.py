@@ -45,10 +45,32 @@ class Doorbell:
     """Rings that Redis did not take; the sweeper makes up for them."""
     _last: dict[Direction, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asked: set[Direction] = field(default_factory=set)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _ringer: threading.Thread | None = None
 
     @cached_property
     def _queue(self) -> Queue:
         return Queue(QUEUE, connection=connect(self.url), serializer="json")
+
+    def ring_soon(self, direction: Direction) -> None:
+        """Ask for a drain from a thread of the bell's own: whoever answers a webhook does not wait
+        for Redis, and a burst of messages is one ring."""
+        with self._lock:
+            self._asked.add(direction)
+            if self._ringer is None:
+                self._ringer = threading.Thread(target=self._ring_when_asked, daemon=True)
+                self._ringer.start()
+        self._wake.set()
+
+    def _ring_when_asked(self) -> None:
+        while self._wake.wait():
+            self._wake.clear()
+            with self._lock:
+                asked, self._asked = self._asked, set()
+            for direction in asked:
+                self.ring(direction)
+            time.sleep(_PAUSE)
 
     def ring(self, direction: Direction) -> bool:
         """Ask for a drain. Never raises and never waits longer than the time-out; False when Redis

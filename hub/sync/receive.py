@@ -14,9 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from psycopg.errors import DeadlockDetected
+from sqlalchemy import Connection, Row, event
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -97,6 +99,10 @@ class Inbox:
         self._lock = threading.Lock()
         self._pending: list[Message] = []
         self._led = False
+        self._connection: Connection | None = None
+        """The leader's, kept and in autocommit: one round trip a group. Each one more would have to
+        wait for the interpreter, which a dozen other requests want too. It goes with its engine."""
+        event.listen(runtime.engine, "engine_disposed", lambda _: self._disconnect())
 
     def store(self, message: Message) -> None:
         """Return once the message is committed. Raises `CannotStore`; the message may be stored all
@@ -160,16 +166,35 @@ class Inbox:
     def _write(self, group: Sequence[Message]) -> None:
         """No message counts as stored unless its commit returned."""
         for attempt in range(1, _AGAIN + 1):
+            kept = self._connection is not None
             try:
-                with self.runtime.sessions.begin() as session:
+                with Session(self._connected()) as session:
                     insert(session, group)
             except OperationalError as error:
-                if attempt == _AGAIN or not isinstance(error.orig, DeadlockDetected):
+                self._disconnect()
+                # a connection that was kept may have died with the database it was made to
+                if attempt == _AGAIN or not (kept or isinstance(error.orig, DeadlockDetected)):
                     raise
+            except BaseException:
+                self._disconnect()
+                raise
             else:
                 for message in group:
                     message.stored = True
                 return
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            engine = self.runtime.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """After any error the connection may be dead, or in the middle of something."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
     @staticmethod
     def _refuse(group: Sequence[Message], error: Exception) -> None:
@@ -180,28 +205,30 @@ class Inbox:
 
 def insert(session: Session, group: Sequence[Message]) -> None:
     """Insert messages. A repetition of a stored one is counted on it; the same key with another
-    body is stored beside it and parked as a conflict: the first stands."""
-    first: dict[tuple[int, str], Message] = {}
-    repeats: dict[tuple[int, str], list[Message]] = {}
+    body is stored beside it and parked as a conflict: the first stands.
+
+    Each statement is right by itself, so the caller may run them in autocommit: what a crash leaves
+    undone was not acknowledged, and the sender's next try does it."""
+    by_key: dict[tuple[int, str], list[Message]] = {}
     for message in group:
-        at = (message.channel.id, message.key)
-        if at in first:
-            repeats.setdefault(at, []).append(message)
-        else:
-            first[at] = message
-    conflicting = _upsert(session, [first[at] for at in sorted(first)])
-    for at, messages in repeats.items():
-        same = [m for m in messages if m.body_hash == first[at].body_hash]
-        conflicting += [(m, None) for m in messages if m.body_hash != first[at].body_hash]
-        for m in same:
-            m.duplicate = True
-        if same:
-            _count(session, first[at], len(same))
+        by_key.setdefault((message.channel.id, message.key), []).append(message)
+    stored = _upsert(session, [by_key[at][0] for at in sorted(by_key)])
+    conflicting: list[tuple[Message, int]] = []
+    for at in sorted(by_key):
+        known, text = stored[at].id, bytes(stored[at].body_hash)
+        by_key[at][0].duplicate = not stored[at].is_new
+        repeated = [m for m in by_key[at][1:] if m.body_hash == text]
+        for message in repeated:
+            message.duplicate = True
+        if repeated:
+            _count(session, known, len(repeated))
+        conflicting += [(m, known) for m in by_key[at] if m.body_hash != text]
     for message, known in conflicting:
         _park_conflict(session, message, known)
 
 
-def _upsert(session: Session, messages: Sequence[Message]) -> list[tuple[Message, int | None]]:
+def _upsert(session: Session, messages: Sequence[Message]) -> dict[tuple[int, str], Row[Any]]:
+    """Insert each, or count it on the row that has its key: (channel, key) -> that row."""
     rows = [
         {
             "program_id": m.channel.program_id,
@@ -215,7 +242,7 @@ def _upsert(session: Session, messages: Sequence[Message]) -> list[tuple[Message
         }
         for m in messages
     ]
-    stored = run(
+    found = run(
         session,
         f"""INSERT INTO deliveries ({", ".join(_ROW)}, direction)
             SELECT {", ".join(f"r.{c}" for c in _ROW)}, 'inbound' FROM {unnest(_ROW)}
@@ -225,26 +252,19 @@ def _upsert(session: Session, messages: Sequence[Message]) -> list[tuple[Message
             RETURNING id, channel_id, key, body_hash, (xmax = 0) AS is_new""",
         arrays(_ROW, rows),
     )
-    by_key = {(m.channel.id, m.key): m for m in messages}
-    conflicting: list[tuple[Message, int | None]] = []
-    for row in stored:
-        message = by_key[row.channel_id, row.key]
-        message.duplicate = not row.is_new
-        if bytes(row.body_hash) != message.body_hash:
-            conflicting.append((message, row.id))
-    return conflicting
+    return {(row.channel_id, row.key): row for row in found}
 
 
-def _count(session: Session, message: Message, times: int) -> None:
+def _count(session: Session, delivery_id: int, times: int) -> None:
     run(
         session,
         """UPDATE deliveries SET duplicates = duplicates + :times, last_duplicate_at = clock_timestamp()
-           WHERE channel_id = :channel AND direction = 'inbound' AND key = :key""",
-        {"times": times, "channel": message.channel.id, "key": message.key},
+           WHERE id = :id""",
+        {"times": times, "id": delivery_id},
     )
 
 
-def _park_conflict(session: Session, message: Message, known: int | None) -> None:
+def _park_conflict(session: Session, message: Message, known: int) -> None:
     run(
         session,
         """INSERT INTO deliveries (program_id, channel_id, direction, topic, key, headers, body, body_hash,
@@ -252,15 +272,13 @@ def _park_conflict(session: Session, message: Message, known: int | None) -> Non
            VALUES (:program, :channel, 'inbound', :topic, :key, CAST(:headers AS jsonb), :body, :hash, :at,
                    'parked', 'channel', 'conflict',
                    'The channel sent another text under the key of a message we have; the first one stands.',
-                   coalesce(CAST(:known AS bigint), (SELECT id FROM deliveries WHERE channel_id = :channel
-                            AND direction = 'inbound' AND key = :first)))
+                   :known)
            ON CONFLICT (channel_id, direction, key) DO UPDATE
            SET duplicates = deliveries.duplicates + 1, last_duplicate_at = clock_timestamp()""",
         {
             "program": message.channel.program_id,
             "channel": message.channel.id,
             "topic": message.topic,
-            "first": message.key,
             "key": f"{message.key}#conflict:{message.body_hash.hex()}",
             "headers": message.headers,
             "body": message.body,
@@ -281,15 +299,14 @@ class Reception:
         self._known: dict[str, tuple[float, Channel, Connector]] = {}
 
     def receive(self, token: str, headers: Mapping[str, str], body: bytes, url: str) -> Reply:
-        """The answer to one webhook.
+        """The answer to one webhook; header names are lower case.
 
         200 also for repetitions, unknown topics and conflicts: a platform must not be punished for
         what it cannot mend. 401 for a bad signature (kept in quarantine). Raises `UnknownChannel`
         and `CannotStore`.
         """
         channel, connector = self._channel(token)
-        lowered = {name.lower(): value for name, value in headers.items()}
-        inbound = Inbound(connector.topic(lowered, body), lowered, body, self.runtime.clock(), url)
+        inbound = Inbound(connector.topic(headers, body), headers, body, self.runtime.clock(), url)
         try:
             verdict = connector.verify(inbound)
         except BadSignature as bad:
@@ -300,7 +317,7 @@ class Reception:
             self._count_ping(channel)
             return connector.reply(inbound, verdict) or Reply(200)
         self.inbox.store(_message(channel, connector, inbound))
-        self.doorbell.ring("inbound")
+        self.doorbell.ring_soon("inbound")
         return connector.reply(inbound, verdict) or Reply(200)
 
     def _channel(self, token: str) -> tuple[Channel, Connector]:

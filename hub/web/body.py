@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import IO
+
 from flask import Request
 
 
@@ -14,15 +16,19 @@ class CutOff(Exception):
 
 
 def read(request: Request, limit: int) -> bytes:
+    """The whole body of a request. Raises `TooLarge` and `CutOff`."""
+    return read_stream(request.environ["wsgi.input"], request.environ.get("CONTENT_LENGTH"), limit)
+
+
+def read_stream(stream: IO[bytes], content_length: str | None, limit: int) -> bytes:
     """The whole body, at most `limit` bytes. Raises `TooLarge` and `CutOff`.
 
     One byte more than the limit is asked for: the server's own limit would silently cut a chunked
     body, and a cut body that is stored is lost for good.
     """
-    announced = request.content_length
+    announced = int(content_length) if content_length and content_length.isdecimal() else None
     if announced is not None and announced > limit:
         raise TooLarge
-    stream = request.environ["wsgi.input"]
     body = bytearray()
     while len(body) <= limit:
         wanted = limit + 1 - len(body) if announced is None else announced - len(body)
