@@ -63,6 +63,8 @@ def backup(settings: Settings, file: Path, now: datetime | None = None) -> Manif
     beside a running hub. Raises `BackupRefused`, `SecretsError`, `MigrationRefused`."""
     if file.exists():
         raise BackupRefused(_("{file} exists; backups are never overwritten", file=file))
+    if not file.absolute().parent.is_dir():
+        raise BackupRefused(_("there is no directory {path}", path=file.absolute().parent))
     keys = load_keys(settings.keys, settings.keys_path)
     made_at = (now or datetime.now(UTC)).isoformat(timespec="seconds")
     with _workplace(file) as place:

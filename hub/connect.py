@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from hub.audit import record
 from hub.bulk import run
-from hub.connector import Connector
+from hub.connector import Connector, JSONObject
 from hub.errors import Misconfigured
 from hub.ids import new_id, new_token
 from hub.outbox import channels
 from hub.outbox.channels import Channel, Handle
 from hub.runtime import Runtime
+from hub.secrets import SecretsError
 
 
 def add_channel(
@@ -57,6 +58,46 @@ def add_channel(
     return channel
 
 
+def change_channel(
+    session: Session,
+    runtime: Runtime,
+    channel: Channel,
+    changes: Mapping[str, Any],
+    *,
+    actor: str,
+    allow_private: bool | None = None,
+) -> None:
+    """Validate and store other settings; those not named stay, an empty one goes. A pause that the
+    old settings brought about ends. Raises `Misconfigured` as `add_channel` does."""
+    connector = runtime.connector_class(channel.kind)
+    kept = json.loads(channel.settings) | _secrets(runtime, channel)
+    wanted = {name: value for name, value in (kept | dict(changes)).items() if value not in (None, "")}
+    _check(connector, channel.name, wanted)
+    open_settings, secret = channels.split_secrets(connector, wanted)
+    row = {
+        "id": channel.id,
+        "settings": json.dumps(open_settings),
+        "secrets": runtime.secrets.encrypt(secret),
+        "private": allow_private,
+    }
+    try:
+        with session.begin_nested():
+            changed = _update(session, row)
+            _set_identity(session, changed, connector(Handle(runtime, changed)).shop_identity())
+    except IntegrityError as error:
+        raise _taken(error, channel.name) from None
+    what = {"settings": sorted(changes), "allow_private": allow_private}
+    record(session, channel.program_id, actor, "channel.changed", channel.public_id, what)
+
+
+def _secrets(runtime: Runtime, channel: Channel) -> JSONObject:
+    """The channel's secrets. Those that no key opens any more are gone, and to be entered anew."""
+    try:
+        return runtime.secrets.decrypt(channel.secrets)
+    except SecretsError:
+        return {}
+
+
 def _check(connector: type[Connector], name: str, settings: Mapping[str, Any]) -> None:
     known = connector.settings_schema().fields
     unknown = sorted(set(settings) - set(known))
@@ -81,6 +122,17 @@ def _insert(session: Session, row: Mapping[str, Any]) -> Channel:
         row,
     )[0].id
     return channels.by_ids(session, [channel_id])[channel_id]
+
+
+def _update(session: Session, row: Mapping[str, Any]) -> Channel:
+    run(
+        session,
+        """UPDATE channels SET settings = CAST(:settings AS jsonb), secrets = :secrets,
+                  allow_private = COALESCE(:private, allow_private), down_until = NULL, down_count = 0
+           WHERE id = :id""",
+        row,
+    )
+    return channels.by_ids(session, [row["id"]])[row["id"]]
 
 
 def _set_identity(session: Session, channel: Channel, identity: str | None) -> None:

@@ -28,15 +28,15 @@ _BETWEEN = 3
 
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
-    "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "channel",
-    "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
+    "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "changed",
+    "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
     "document", "due", "due at", "duplicates", "effective from", "entries", "entry", "exchanges",
     "expires at", "failed", "fault", "file", "format", "health", "hub", "id", "in force from", "key",
     "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "name",
     "needed", "number", "ok", "outcome", "pending", "points", "program", "reason", "received at",
-    "repeated", "replayed", "restored", "revision", "reward", "sale", "scopes", "secret", "seq",
+    "refused", "repeated", "replayed", "restored", "revision", "reward", "sale", "scopes", "secret", "seq",
     "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone",
-    "topic", "unknown", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
+    "topic", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""

@@ -57,7 +57,7 @@ REASON_WORDS: Mapping[str, str] = {
     "test_order": "A test order earns nothing.",
     "copy_of_another_channel": "A copy of a sale made in another connected channel; it counts there.",
     "before_program_start": "It was bought before the programme began.",
-    "guest": "No points: a guest order without phone, e-mail or card.",
+    "guest": "No points: a guest order without a usable phone, e-mail or card.",
     "currency_earns_nothing": "No points: the programme gives none for sales in this currency.",
     "nothing_left_that_earns": "No points: nothing is left of the order that earns.",
     "less_than_one_point": "No points: the amount is too small for one.",

@@ -6,9 +6,12 @@ import threading
 from functools import cache
 from types import FrameType
 
+import redis
 import structlog
 from rq import Queue, SimpleWorker
 
+from hub.errors import Refusal
+from hub.i18n import gettext as _
 from hub.outbox import deliveries
 from hub.outbox.deliveries import Direction
 from hub.runtime import Runtime
@@ -64,8 +67,14 @@ class _Worker(SimpleWorker):
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. One queue a process: with two, rq pops jobs in a way that loses
-    them when the worker is killed at that moment."""
+    them when the worker is killed at that moment. Raises `Refusal` when Redis does not answer; the
+    sweeper does the work until it does."""
     connection = connect(settings.redis_url, timeout=None)
     queue = Queue(QUEUE, connection=connection, serializer="json")
-    worker = _Worker([queue], connection=connection, serializer="json")
-    worker.work(logging_level="WARNING", with_scheduler=False)
+    try:
+        worker = _Worker([queue], connection=connection, serializer="json")
+        worker.work(logging_level="WARNING", with_scheduler=False)
+    except redis.RedisError as error:
+        raise Refusal(
+            _("Redis does not answer, the sweeper does the work meanwhile: {error}", error=error)
+        ) from None

@@ -104,6 +104,11 @@ def test_a_backup_never_overwrites(shop: Settings, tmp_path: Path) -> None:
     assert (tmp_path / "b").read_text() == "precious"
 
 
+def test_a_backup_into_a_directory_that_is_not_there_says_so(shop: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BackupRefused, match=f"there is no directory {tmp_path / 'nowhere'}"):
+        backup(shop, tmp_path / "nowhere" / "hub.backup")
+
+
 def test_a_hub_that_holds_anything_is_not_restored_over(shop: Settings, tmp_path: Path) -> None:
     backup(shop, tmp_path / "b")
     _execute(shop.database_url, "UPDATE programs SET name = 'Newer'")

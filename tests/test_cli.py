@@ -105,6 +105,14 @@ def test_a_database_that_does_not_answer_is_a_sentence_without_the_password(
     assert "s3cret" not in err
 
 
+def test_inspecting_a_folder_without_messages_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, err = hub("inspect", "shopify", str(tmp_path), capsys=capsys)
+    assert (code, out) == (0, "")
+    assert err == "There is no recorded message in what was named.\n"
+
+
 def test_a_command_in_the_wrong_place_makes_no_hub_there(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

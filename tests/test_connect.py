@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
+from hub.connect import change_channel
 from hub.errors import Misconfigured
-from hub.outbox.channels import Handle
+from hub.outbox.channels import Handle, by_public_id
+from hub.secrets import Secrets
 from tests.hubs import Hub, running_hub
 
 SECRET = "whsec_dGhlIHRpbGwgYW5kIHRoZSBodWIga25vdyB0aGlz"
@@ -62,3 +66,42 @@ def test_secrets_are_sealed_in_the_database_and_open_to_the_connector(hub: Hub) 
     assert "s3cret" not in row.settings
     assert b"s3cret" not in bytes(row.secrets)
     assert Handle(hub.runtime, channel).settings["webhook_secret"] == "s3cret"
+
+
+def test_what_is_changed_is_checked_and_the_rest_stays(hub: Hub) -> None:
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    with hub.runtime.sessions.begin() as session:
+        changes = {"webhook_secret": "n3w", "previous_webhook_secret": "s3cret"}
+        change_channel(session, hub.runtime, channel, changes, actor="test")
+    with hub.runtime.sessions() as session:
+        now = by_public_id(session, channel.public_id)
+    assert now is not None
+    assert dict(Handle(hub.runtime, now).settings) == {**SHOP, **changes}
+    (audited,) = hub.rows("SELECT * FROM audit WHERE action = 'channel.changed'")
+    assert "n3w" not in str(audited)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"webhook_secert": "x"}, "secert"), ({"webhook_secret": ""}, "webhook_secret")],
+)
+def test_a_wrong_change_is_named_and_changes_nothing(
+    hub: Hub, changes: dict[str, str], named: str
+) -> None:
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    before = hub.rows("SELECT * FROM channels")
+    with pytest.raises(Misconfigured) as refused, hub.runtime.sessions.begin() as session:
+        change_channel(session, hub.runtime, channel, changes, actor="test")
+    assert named in refused.value.detail
+    assert hub.rows("SELECT * FROM channels") == before
+
+
+def test_secrets_whose_key_is_lost_are_entered_anew(hub: Hub) -> None:
+    channel = hub.add_channel("generic_pos", {"webhook_secret": SECRET}, "Till")
+    later = replace(hub.runtime, secrets=Secrets([Fernet.generate_key().decode()]))
+    with later.sessions.begin() as session:
+        change_channel(session, later, channel, {"webhook_secret": SECRET}, actor="test")
+    with later.sessions() as session:
+        now = by_public_id(session, channel.public_id)
+    assert now is not None
+    assert Handle(later, now).settings["webhook_secret"] == SECRET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,11 @@ from hub.errors import Fault, Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from hub.outbox.channels import Channel
+
 STATUS_WORDS: Mapping[str, str] = {
     "active": "{channel} is active",
     "paused": "{channel} is paused",
@@ -37,22 +42,34 @@ def command() -> None:
 @program_option
 @json_option
 def list_(program: str | None, as_json: bool) -> None:
-    """The channels of a programme and how they are."""
+    """The channels of a programme and how they are.
+
+    "refused" counts the messages with a bad signature that are still kept.
+    """
     from hub.bulk import run
+    from hub.outbox import channels
 
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
         rows = run(
             session,
-            """SELECT c.public_id AS id, c.kind, c.name, c.status,
+            """SELECT c.id AS channel_id, c.public_id AS id, c.kind, c.name, c.status,
                       CASE WHEN c.down_until > now() THEN c.down_code END AS down_code, c.down_detail,
                       (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state IN ('failed', 'parked'))
                           AS failed,
-                      (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state = 'due') AS due
+                      (SELECT count(*) FROM deliveries d WHERE d.channel_id = c.id AND d.state = 'due') AS due,
+                      (SELECT count(*) FROM quarantine q WHERE q.channel_id = c.id) AS refused
                FROM channels c WHERE c.program_id = :id ORDER BY c.id""",
             {"id": found.id},
         )
-        shown = [_listed(row, own_words(runtime, row.kind)) for row in rows]
+        its = channels.by_ids(session, [row.channel_id for row in rows])
+        shown = [
+            {
+                **_listed(row, own_words(runtime, row.kind)),
+                "webhook": channels.Handle(runtime, its[row.channel_id]).webhook_url,
+            }
+            for row in rows
+        ]
     show(
         shown,
         as_json=as_json,
@@ -76,7 +93,10 @@ def add(
     kind: str, name: str, program: str | None, pairs: tuple[str, ...], file: Path | None,
     allow_private: bool, shares_shop: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Connect a shop or till of a KIND under a NAME; prints the address for its webhooks."""
+    """Connect a shop or till of a KIND under a NAME.
+
+    Prints the address its webhooks go to; `hub channel settings KIND` shows what may be set.
+    """
     from hub.connect import add_channel
     from hub.outbox.channels import Handle
 
@@ -102,6 +122,46 @@ def add(
     show_one({"id": channel.public_id, "kind": kind, "name": name, "webhook": address}, as_json=as_json)
 
 
+@command.command("set")
+@click.argument("channel")
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A setting; may be repeated.")
+@click.option(
+    "--settings", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with settings (keeps secrets out of the shell's history).",
+)  # fmt: skip
+@click.option(
+    "--allow-private/--refuse-private", default=None, help="The shop may have a private address."
+)
+@json_option
+def set_(
+    channel: str, pairs: tuple[str, ...], file: Path | None, allow_private: bool | None, as_json: bool
+) -> None:
+    """Change settings of a channel (its id).
+
+    What is not named stays as it is; an empty value takes a setting away. Webhooks are checked with
+    it within five seconds.
+    """
+    from hub.connect import change_channel
+
+    changes = _settings(pairs, file)
+    if not changes and allow_private is None:
+        raise click.UsageError(_("name what to change: --set, --settings or --allow-private"))
+    with ground() as runtime, runtime.sessions.begin() as session:
+        its = _found(session, channel)
+        words = find_connector(its.kind, runtime.settings.connectors).words
+        try:
+            change_channel(session, runtime, its, changes, actor=ACTOR, allow_private=allow_private)
+        except Fault as fault:
+            raise Refusal(_said(fault, words)) from None
+    row = {
+        "id": its.public_id,
+        "kind": its.kind,
+        "name": its.name,
+        "changed": ", ".join(sorted(changes)),
+    }
+    show_one(row, as_json=as_json)
+
+
 @command.command("settings")
 @click.argument("kind")
 @json_option
@@ -115,7 +175,6 @@ def settings_(kind: str, as_json: bool) -> None:
             "setting": name,
             "needed": field.required,
             "secret": bool(field.metadata.get("secret")),
-            "kind": type(field).__name__.lstrip("_").lower(),
         }
         for name, field in connector.settings_schema().fields.items()
     ]
@@ -127,18 +186,12 @@ def settings_(kind: str, as_json: bool) -> None:
 @json_option
 def test(channel: str, as_json: bool) -> None:
     """Ask a channel (its id) whether the connection is well."""
-    from hub.bulk import run
     from hub.outbox import channels
     from hub.words import of_fault
 
     with ground() as runtime:
         with runtime.sessions() as session:
-            rows = run(session, "SELECT id FROM channels WHERE public_id = :id", {"id": channel})
-            if not rows:
-                raise Refusal(
-                    _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
-                )
-            its = channels.by_ids(session, [rows[0].id])[rows[0].id]
+            its = _found(session, channel)
         connector = channels.connector_of(runtime, its)
         if "health" not in type(connector).capabilities():
             raise Refusal(
@@ -155,16 +208,30 @@ def test(channel: str, as_json: bool) -> None:
 
 @command.command("pause")
 @click.argument("channel")
-def pause(channel: str) -> None:
+@json_option
+def pause(channel: str, as_json: bool) -> None:
     """Stop pushing to a channel; what it sends is still taken."""
-    _set_status(channel, "paused")
+    _set_status(channel, "paused", as_json=as_json)
 
 
 @command.command("resume")
 @click.argument("channel")
-def resume(channel: str) -> None:
+@json_option
+def resume(channel: str, as_json: bool) -> None:
     """Push to a channel again; what waited goes out."""
-    _set_status(channel, "active")
+    _set_status(channel, "active", as_json=as_json)
+
+
+def _found(session: Session, public_id: str) -> Channel:
+    """The channel of an id. Raises `Refusal`."""
+    from hub.outbox import channels
+
+    its = channels.by_public_id(session, public_id)
+    if its is None:
+        raise Refusal(
+            _("there is no channel {channel!r}; `hub channel list` shows them", channel=public_id)
+        )
+    return its
 
 
 def _listed(row: Any, own: Mapping[str, str]) -> dict[str, Any]:
@@ -175,7 +242,7 @@ def _listed(row: Any, own: Mapping[str, str]) -> dict[str, Any]:
     if row.down_code:
         health = of_fault(row.down_code, "channel", row.down_detail, own)
     names = ("id", "kind", "name", "status")
-    counts = {"failed": row.failed, "due": row.due}
+    counts = {"failed": row.failed, "due": row.due, "refused": row.refused}
     return {**{n: getattr(row, n) for n in names}, "health": health, **counts}
 
 
@@ -191,7 +258,7 @@ def _said(fault: Fault, own: Mapping[str, str]) -> str:
     return f"{of_fault(fault.code, fault.fault, None, own)} ({fault.detail})"
 
 
-def _set_status(channel: str, status: str) -> None:
+def _set_status(channel: str, status: str, *, as_json: bool) -> None:
     from hub.audit import record
     from hub.bulk import run
 
@@ -207,7 +274,10 @@ def _set_status(channel: str, status: str) -> None:
                 _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
             )
         record(session, rows[0].program_id, ACTOR, f"channel.{status}", channel)
-    click.echo(_(STATUS_WORDS[status], channel=channel))
+    if as_json:
+        show_one({"id": channel, "status": status}, as_json=True)
+    else:
+        click.echo(_(STATUS_WORDS[status], channel=channel))
 
 
 def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def command(
 def _listed(
     runtime: Runtime, session: Session, program: Program, wish: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """A line a delivery: the code that says what became of it, and its words."""
+    """A line a delivery: the code that says what became of it, its words, and where exactly."""
     from hub import words
     from hub.bulk import run
 
@@ -76,11 +76,13 @@ def _listed(
     rows = []
     for row in run(session, _LIST, {"program": program.id, **wish}):
         its = dict(row._mapping)
+        what = words.of_delivery(its, own_words(runtime, its["kind"]))
         rows.append(
             {
                 **{name: its[name] for name in shown},
                 "code": its["code"] or its["reason"] or its["outcome"],
-                "what": words.of_delivery(its, own_words(runtime, its["kind"])),
+                "what": what,
+                "detail": its["detail"] if its["detail"] != what else None,
                 "duplicates": its["duplicates"],
             }
         )

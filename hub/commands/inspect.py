@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hub.commands.ground import find_connector
+from hub.i18n import gettext as _
 from hub.show import as_line
 
 
@@ -29,5 +30,8 @@ def command(
     from hub.settings import load
 
     connector = find_connector(kind, load().connectors)
-    for message in find(paths):
+    shown = 0
+    for shown, message in enumerate(find(paths), 1):  # noqa: B007
         click.echo(as_line(inspect(connector, message, secret=secret, topic=topic)))
+    if not shown:
+        click.echo(_("There is no recorded message in what was named."), err=True)

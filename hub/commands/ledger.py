@@ -19,7 +19,10 @@ def command() -> None:
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, program: str | None, as_json: bool) -> None:
-    """Recompute every balance, lot and chain; exit code 1 and the first rows that are off otherwise."""
+    """Recompute every balance, lot and chain.
+
+    Where something is off: the first rows of it, and exit code 1.
+    """
     from hub.ledger.verify import verify
 
     with ground() as runtime, runtime.sessions() as session:

@@ -24,7 +24,10 @@ def command() -> None:
 @program_option
 @json_option
 def find(text: str, program: str | None, as_json: bool) -> None:
-    """Find members by phone (in any spelling), e-mail, card, customer id or mem_ id."""
+    """Find members by phone, e-mail, card, customer id or mem_ id.
+
+    A phone may be spelled in any way.
+    """
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
         rows = [_row(session, member, runtime.clock()) for member in _search(session, found, text)]
@@ -71,7 +74,10 @@ def show_(text: str, program: str | None, as_json: bool) -> None:
 def adjust(
     text: str, points: int, reason: str, key: str | None, program: str | None, as_json: bool
 ) -> None:
-    """Give (+) or take (-) POINTS by hand; put -- before a negative number."""
+    """Give (+) or take (-) POINTS by hand.
+
+    Put -- before a negative number: hub member adjust --reason "..." MEMBER -- -50
+    """
     from hub.audit import record
     from hub.ids import new_id
     from hub.ledger import commands
@@ -111,7 +117,10 @@ def adjust(
 @program_option
 @json_option
 def merge(gone: str, kept: str, program: str | None, as_json: bool) -> None:
-    """Make GONE an alias of KEPT: one person, one balance. `hub member unmerge` is the way back."""
+    """Make GONE an alias of KEPT: one person, one balance.
+
+    `hub member unmerge` is the way back.
+    """
     from hub.audit import record
     from hub.ledger import merging
 
@@ -135,7 +144,10 @@ def merge(gone: str, kept: str, program: str | None, as_json: bool) -> None:
 @program_option
 @json_option
 def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_json: bool) -> None:
-    """Take GONE (its mem_ id) out of KEPT: each has the sales attributed to it again."""
+    """Take GONE (its mem_ id) out of KEPT again.
+
+    Each has the sales attributed to it again.
+    """
     from hub.audit import record
     from hub.bulk import run
     from hub.ledger import merging

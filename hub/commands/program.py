@@ -78,10 +78,11 @@ def add(
 
 @command.command("check")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def check(file: Path) -> None:
+@json_option
+def check(file: Path, as_json: bool) -> None:
     """Check a rules FILE without applying it."""
     read_rules(file)
-    click.echo(_("{file}: valid", file=file))
+    show_one({"file": file, "valid": True}, as_json=as_json)
 
 
 @command.command("apply")
@@ -92,7 +93,10 @@ def check(file: Path) -> None:
 )
 @json_option
 def apply(file: Path, program: str | None, starts: datetime | None, as_json: bool) -> None:
-    """Add a version with the rules in FILE; sales placed before keep the rules they were sold under."""
+    """Put the rules in FILE into force, as a new version.
+
+    Sales placed before keep the rules they were sold under.
+    """
     from hub.program import store
     from hub.program.store import VersionRefused
 

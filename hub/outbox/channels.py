@@ -56,6 +56,12 @@ def by_token(session: Session, token: str) -> Channel | None:
     return Channel(**rows[0]._mapping) if rows else None
 
 
+def by_public_id(session: Session, public_id: str) -> Channel | None:
+    """The channel people and programs know by this id."""
+    rows = run(session, f"SELECT {_COLUMNS} {_FROM} WHERE c.public_id = :id", {"id": public_id})
+    return Channel(**rows[0]._mapping) if rows else None
+
+
 def by_ids(session: Session, ids: Iterable[int]) -> dict[int, Channel]:
     """Channels by id."""
     rows = run(session, f"SELECT {_COLUMNS} {_FROM} WHERE c.id = ANY(:ids)", {"ids": sorted(set(ids))})

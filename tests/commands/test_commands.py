@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,13 +186,32 @@ def test_the_ledger_verifies_and_names_what_was_tampered_with(
 def test_channels_are_listed_paused_and_resumed(run: Command, hub: Hub, till: str) -> None:
     (channel,) = run("channel", "list")
     assert (channel["kind"], channel["status"], channel["health"]) == ("generic_pos", "active", "well")
-    run("channel", "pause", channel["id"], as_json=False)
+    assert run("channel", "pause", channel["id"]) == [{"id": channel["id"], "status": "paused"}]
     sell(till)
     hub.work()
     assert run("channel", "list")[0]["due"] == 1
     run("channel", "resume", channel["id"], as_json=False)
     hub.work()
     assert run("channel", "list")[0]["due"] == 0
+
+
+def test_a_wrong_secret_is_seen_put_right_and_the_next_sale_counts(
+    run: Command, hub: Hub, till: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.sync.receive._CACHE_SECONDS", 0)
+    (channel,) = run("channel", "list")
+    other = "whsec_" + base64.b64encode(b"known to nobody" * 2).decode()
+    run("channel", "set", channel["id"], "--set", f"webhook_secret={other}")
+    sell(till)
+    (refusing,) = run("channel", "list")
+    assert refusing["refused"] == 1
+    assert refusing["webhook"] == channel["webhook"]
+    secret = TillSandbox().settings()["webhook_secret"]
+    run("channel", "set", channel["id"], "--set", f"webhook_secret={secret}")
+    sell(till)
+    hub.work()
+    assert hub.balance(phone="+84912345678") == 9
+    assert "name what to change" in run("channel", "set", channel["id"], code=2)[0]["said"]
 
 
 def test_several_programmes_must_be_named(run: Command) -> None:
