@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -55,6 +55,8 @@ def test_the_python_example_sends_a_sale() -> None:
     sale = run([sys.executable, "-c", example])
     assert isinstance(sale, Sale)
     assert (sale.external_id, sale.total) == ("T1-1001", 97200)
+    assert sale.placed_at is not None  # not before the reader's programme began: it would earn nothing
+    assert abs(datetime.now(UTC) - sale.placed_at) < timedelta(minutes=1)
 
 
 @pytest.mark.skipif(
