@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _ENDLESS = 100_000
+_WIDEST = 400
+"""Characters a line of a table may have where it is never folded."""
 _READABLE = 24
 """Characters a column may be folded to; a sentence in less is a ladder."""
 _BETWEEN = 3
@@ -75,13 +77,15 @@ def as_line(row: Row) -> str:
 
 def _table(rows: list[Row], title: str, *, headers: bool = True) -> None:
     """The whole of it, in the width there is: a table, at most its widest column folded; where that
-    is not enough, row by row. What is no terminal is as wide as needed: a row stays one line."""
+    is not enough, row by row. What is no terminal gets nothing folded: a row stays one line."""
     names = list(rows[0])
     cells = [[_words(row[name]) for name in names] for row in rows]
-    width = get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+    terminal = sys.stdout.isatty()
+    width = get_terminal_size().columns if terminal else _ENDLESS
     if title:
         click.echo(title)
-    if not headers or _fits(names, cells, width):
+    folds = terminal and _fits(names, cells, width, _READABLE)
+    if not headers or folds or (not terminal and _fits(names, cells, _WIDEST)):
         _print(_grid(names, rows, cells, headers=headers), width)
         return
     for row in cells:
@@ -89,13 +93,13 @@ def _table(rows: list[Row], title: str, *, headers: bool = True) -> None:
         _print(_grid(["", " "], [], pairs, headers=False), width)
 
 
-def _fits(names: list[str], cells: list[list[str]], width: int) -> bool:
-    """Whether all columns but the widest have the width they want, and that one enough to read."""
+def _fits(names: list[str], cells: list[list[str]], width: int, least: int = _ENDLESS) -> bool:
+    """Whether all columns have the width they want; for the widest `least` is enough."""
     from rich.cells import cell_len
 
     columns = zip([_heading(name) for name in names], *cells, strict=True)
     wanted = [max(cell_len(line) for c in column for line in c.split("\n")) for column in columns]
-    return sum(wanted) - max(wanted) + min(max(wanted), _READABLE) + _BETWEEN * len(names) < width
+    return sum(wanted) - max(wanted) + min(max(wanted), least) + _BETWEEN * len(names) < width
 
 
 def _grid(names: list[str], rows: list[Row], cells: list[list[str]], *, headers: bool) -> Table:

@@ -61,10 +61,14 @@ def in_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_terminal_gets_a_row_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    show([{**TOLD[0], "body": "x" * 4000}], as_json=False)
+    show([{**TOLD[0], "detail": "x" * 200}], as_json=False)
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "dlv_1" in line)
     assert WHY in line
-    assert "x" * 4000 in line
+    assert "x" * 200 in line
+    show([{**TOLD[0], "body": "x" * 4000}], as_json=False)
+    shown = capsys.readouterr().out
+    assert "x" * 4000 in shown
+    assert "\u2500" not in shown  # no rule as long as that
 
 
 def test_a_narrow_terminal_folds_only_the_longest_column(

@@ -35,7 +35,7 @@ _LIST = """SELECT d.id, d.received_at, c.name AS channel, c.kind, d.direction, d
            WHERE d.program_id = :program
              AND (cardinality(CAST(:states AS text[])) = 0 OR d.state = ANY(CAST(:states AS text[])))
              AND (CAST(:direction AS text) IS NULL OR d.direction = :direction)
-             AND (CAST(:number AS text) IS NULL OR d.number = :number)
+             AND (CAST(:number AS text) IS NULL OR d.number IN (:number, '#' || :number))
            ORDER BY d.id DESC LIMIT :limit"""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import text
 
 from connectors.generic_pos.sandbox import TillSandbox
 from hub.cli import main
@@ -193,6 +194,17 @@ def test_channels_are_listed_paused_and_resumed(run: Command, hub: Hub, till: st
     run("channel", "resume", channel["id"], as_json=False)
     hub.work()
     assert run("channel", "list")[0]["due"] == 0
+
+
+def test_an_order_is_found_with_and_without_the_sign_before_its_number(
+    run: Command, hub: Hub, till: str
+) -> None:
+    sell(till)
+    with hub.runtime.sessions.begin() as session:
+        session.execute(text("UPDATE deliveries SET number = '#1001' WHERE direction = 'inbound'"))
+    for number in ("1001", "#1001"):
+        assert [d["number"] for d in run("deliveries", "--number", number)] == ["#1001"]
+    assert run("deliveries", "--number", "100") == []
 
 
 def test_a_wrong_secret_is_seen_put_right_and_the_next_sale_counts(
