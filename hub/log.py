@@ -124,5 +124,11 @@ def _last(people: bool, colours: bool) -> list[Processor]:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
     ]
     if people:
-        return [*steps, _escape, structlog.dev.ConsoleRenderer(colors=colours)]
+        # plain: the renderer's own tracebacks show the values of variables, which are people's data
+        plain = structlog.dev.plain_traceback
+        return [
+            *steps,
+            _escape,
+            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain),
+        ]
     return [*steps, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -77,6 +77,7 @@ REASON_WORDS: Mapping[str, str] = {
 """Why a message was ignored or earned nothing, and why a push was not needed."""
 
 FAULT_WORDS: Mapping[str, str] = {
+    "amount_out_of_range": "The sale comes to more than the hub can count.",
     "bad_character": "The message holds a character that no text may hold.",
     "bad_settings": "The channel's settings are not complete or not valid.",
     "bad_url": "The channel's address in its settings is not a valid URL.",
@@ -84,6 +85,7 @@ FAULT_WORDS: Mapping[str, str] = {
     "connect_timeout": "The channel did not accept a connection in time.",
     "cut_off": "The channel's answer was cut off.",
     "http_*": "The channel answered with an error.",
+    "id_too_long": "An id in the message is longer than the hub can keep.",
     "invalid_field": "A field of the message is missing or not as it must be.",
     "kills_its_worker": "Each time it was processed the worker died; it is kept aside.",
     "name_taken": "Another channel has this name.",
@@ -98,6 +100,7 @@ FAULT_WORDS: Mapping[str, str] = {
     "private_address": "The channel's address is private; the operator may allow it.",
     "restored": "It was on its way out when a backup was restored; replay it if the channel has not got it.",
     "shop_taken": "This shop is connected already.",
+    "time_out_of_range": "A time in the message cannot be right.",
     "timeout": "The channel did not answer in time.",
     "tls": "The channel's TLS certificate is not valid.",
     "too_deep": "The message is nested too deeply.",

@@ -107,6 +107,20 @@ def test_for_people_no_event_can_write_a_second_line() -> None:
     assert "\x1b[2J" not in stream.getvalue()
 
 
+def test_for_people_a_traceback_shows_no_values_of_variables(
+    lines: io.StringIO,  # puts everything back
+) -> None:
+    stream = io.StringIO()
+    log.configure("info", "console", stream=stream)
+    secret = "whsec_of_ann"
+    try:
+        raise KeyError(len(secret))
+    except KeyError:
+        structlog.get_logger().error("failed", exc_info=True)
+    assert "KeyError: 12" in stream.getvalue()
+    assert secret not in stream.getvalue().replace('"whsec_of_ann"', "")
+
+
 def test_below_the_level_nothing_is_written() -> None:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level

@@ -18,10 +18,16 @@ from hub.canonical import (
     Thin,
 )
 from hub.connector import Connector, Inbound
-from hub.errors import Fault
+from hub.errors import BadPayload, Fault
+from hub.money import MAX_MINOR
 from hub.outbox.deliveries import Claimed
 from hub.transactions.merge import Contribution, ContributionKind
 from hub.transactions.post import CLOCK_SKEW, Arrival, Key
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
+"""Times outside are placeholders (0001-01-01 is .NET's "none"), and no calendar arithmetic in any time
+zone may run over the ends of what Python can tell."""
+_LONGEST_ID = 200
 
 
 @dataclass(slots=True)
@@ -96,19 +102,41 @@ def _hash(understood: Understood) -> str:
 
 
 def _add(understood: Understood, external_id: str, contribution: Contribution, version: int) -> None:
+    _check_id(external_id)
+    _check_id(contribution.ref)
     key = (understood.delivery.channel_id, external_id)
     understood.arrivals.append(Arrival(key, understood.delivery.id, contribution, version))
 
 
 def _add_sale(understood: Understood, sale: Sale, version: int) -> None:
-    """A clock that runs ahead cannot place a sale in our future (rules.md A9)."""
+    """A clock that runs ahead cannot place a sale in our future, nor its payment (rules.md A9)."""
+    _check(sale)
     latest = understood.delivery.received_at + CLOCK_SKEW
-    if sale.placed_at > latest:
-        sale = replace(sale, placed_at=latest)
+    if sale.placed_at > latest or (sale.paid_at is not None and sale.paid_at > latest):
+        paid_at = None if sale.paid_at is None else min(sale.paid_at, latest)
+        sale = replace(sale, placed_at=min(sale.placed_at, latest), paid_at=paid_at)
     if not understood.number:
         understood.number = sale.number[:100]
     body = Contribution("snapshot", "", sale.version, sale.as_of, _hash(understood), sale)
     _add(understood, sale.external_id, body, version)
+
+
+def _check(sale: Sale) -> None:
+    """What a schema may let through and ledger, calendar or index cannot hold. Raises `BadPayload`."""
+    for name in ("placed_at", "paid_at", "as_of"):
+        moment = getattr(sale, name)
+        if moment is not None and not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            raise BadPayload("time_out_of_range", f"{name} is in the year {moment.year}")
+    amounts = [amount for line in sale.lines for amount in (line.net, line.tax)]
+    if sum(map(abs, (*amounts, sale.shipping, sale.shipping_tax, sale.total or 0))) > MAX_MINOR:
+        raise BadPayload("amount_out_of_range", "the sale comes to more than 2^53 minor units")
+    for refund in sale.refunds:
+        _check_id(refund.external_id)
+
+
+def _check_id(text: str) -> None:
+    if len(text) > _LONGEST_ID:
+        raise BadPayload("id_too_long", f"an id has more than {_LONGEST_ID} characters")
 
 
 def _refund(understood: Understood, refund: Refund) -> Contribution:
