@@ -31,7 +31,7 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_RETRY_AFTER = timedelta(hours=12)
 _KEPT_BYTES = 4096
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
-"""Shopify writes "2.0" where RFC 9110 wants whole seconds."""
+"""Some platforms write "2.0" where RFC 9110 wants whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Answer:
 
     def json(self) -> Any:
         """The parsed body. A 2xx that is not JSON (a captcha page, a proxy's greeting) is a
-        failure of the channel, not an answer (facts: SiteGround answers 202 with HTML)."""
+        failure of the channel, not an answer (a host answers 202 with HTML)."""
         try:
             return parse_json(self.body)
         except BadPayload as error:

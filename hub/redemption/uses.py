@@ -26,7 +26,7 @@ ABSENT_STATES = frozenset({"unknown", "draft", "cancelled", "deleted"})
 
 
 def code_key(code: str) -> str:
-    """Codes are compared without case: WooCommerce lower-cases them."""
+    """Codes are compared without case: some platforms lower-case them."""
     return code.strip().upper()
 
 
