@@ -79,7 +79,7 @@ def push(runtime: Runtime, batch: Sequence[Claimed]) -> None:
         by_channel[delivery.channel_id].append(delivery)
     with runtime.sessions() as session:
         known = channels.by_ids(session, by_channel)
-    run_ = _Run(runtime, time.monotonic(), {d.id for d in batch})
+    run_ = _Run(runtime, time.monotonic(), {d.id: d.token for d in batch})
     for channel_id, its in by_channel.items():
         try:
             run_.channel(known[channel_id], its)
@@ -95,14 +95,15 @@ class _Run:
 
     runtime: Runtime
     leased_at: float
-    open: set[int]
+    open: dict[int, int]
+    """Delivery id -> lease token of what is still to be done."""
 
     def channel(self, channel: Channel, batch: Sequence[Claimed]) -> None:
         """All of one channel; when it is down the rest go back untouched."""
         for number, delivery in enumerate(batch):
             self._prolong()
             down = self._one(channel, delivery)
-            self.open.discard(delivery.id)
+            self.open.pop(delivery.id, None)
             if down is not None:
                 self._pause(channel, delivery, batch[number + 1 :], *down)
                 return
@@ -221,19 +222,23 @@ class _Run:
             finishes = [deliveries.failure(failed, down, now, exchanges=exchanges)]
             finishes += [Finish(d, "due", counts=False) for d in rest]
             deliveries.finish(session, finishes, worker=self.runtime.name)
-        self.open.difference_update(d.id for d in rest)
+        for delivery in rest:
+            self.open.pop(delivery.id, None)
 
     def _prolong(self) -> None:
-        """Keep the leases of what is still to be done; a batch may take longer than one lease."""
+        """Keep the leases of what is still to be done, where they are still ours: a batch may take
+        longer than one lease, and what ran out meanwhile may be another worker's by now."""
         lease = self.runtime.settings.lease_seconds
         if time.monotonic() - self.leased_at < lease - _MARGIN:
             return
+        columns = {"id": "bigint", "token": "bigint"}
+        rows = [{"id": i, "token": token} for i, token in sorted(self.open.items())]
         with self.runtime.sessions.begin() as session:
             run(
                 session,
-                """UPDATE deliveries SET lease_until = clock_timestamp() + :lease
-                   WHERE id = ANY(:ids) AND state = 'working'""",
-                {"lease": timedelta(seconds=lease), "ids": sorted(self.open)},
+                f"""UPDATE deliveries d SET lease_until = clock_timestamp() + :lease FROM {unnest(columns)}
+                    WHERE d.id = r.id AND d.lease_token = r.token AND d.state = 'working'""",
+                {**arrays(columns, rows), "lease": timedelta(seconds=lease)},
             )
         self.leased_at = time.monotonic()
 
