@@ -191,6 +191,7 @@ def test_a_ring_after_a_worker_was_killed_in_a_drain_is_taken_within_a_second(cr
     queue = Queue(QUEUE, connection=connect(crew.hub.runtime.settings.redis_url), serializer="json")
     queue.empty()  # type: ignore[no-untyped-call]
     wait_for(lambda: _rings(crew, queue), seconds=2)
+    assert queue.count == 1
 
 
 def _rings(crew: Crew, queue: Queue) -> bool:
