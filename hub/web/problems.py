@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
-from sqlalchemy.exc import OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -82,6 +83,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OperationalError, _away)
     app.register_error_handler(PoolTimeout, _away)
+    app.register_error_handler(InternalError, _only_reading)
     app.register_error_handler(BadPayload, _payload)
     app.register_error_handler(TooLarge, _too_large)
     app.register_error_handler(CutOff, _cut_off)
@@ -148,6 +150,13 @@ def _too_large(_error: TooLarge) -> Response:
 def _cut_off(_error: CutOff) -> Response:
     detail = _("The body ended before its announced length.")
     return Problem(400, "cut_off", _("Bad request"), detail).response()
+
+
+def _only_reading(error: InternalError) -> Response:
+    """A standby, or a disk so full that writing was switched off: as good as away."""
+    if not isinstance(error.orig, ReadOnlySqlTransaction):
+        raise error
+    return _away(error)
 
 
 def _away(_error: Exception) -> Response:
