@@ -19,7 +19,7 @@ from hub.i18n import gettext as _
 from hub.i18n import ngettext
 
 DIRECTORY = Path(__file__).parent / "migrations"
-EXTENSIONS = ("pg_trgm", "unaccent")
+EXTENSIONS = ("btree_gin", "pg_trgm", "unaccent")
 OLDEST_SERVER = 15
 _LOCK = 0x6C6F79616C7479
 """Key of the advisory lock that one migrating process holds ("loyalty")."""

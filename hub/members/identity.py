@@ -29,10 +29,10 @@ def identities(ref: CustomerRef, *, channel_id: int, region: str) -> list[Identi
     country = (ref.country or region).upper()
     found = []
     if ref.staff_claim and not ref.staff_claim.startswith("mem_"):
-        found.append(Identity(IdentityKind.CARD.value, 0, _card(ref.staff_claim)))
+        found.append(Identity(IdentityKind.CARD.value, 0, card(ref.staff_claim)))
     if ref.external_id:
         found.append(Identity(IdentityKind.CUSTOMER.value, channel_id, ref.external_id[:MAX_LENGTH]))
-    found += [Identity(IdentityKind.CARD.value, 0, _card(card)) for card in ref.cards]
+    found += [Identity(IdentityKind.CARD.value, 0, card(code)) for code in ref.cards]
     phones = (phone(text, country) for text in ref.phones)
     found += [Identity(IdentityKind.PHONE.value, 0, number) for number in phones if number]
     emails = (email(text) for text in ref.emails)
@@ -66,6 +66,6 @@ def email(text: str) -> str | None:
     return plain
 
 
-def _card(text: str) -> str:
+def card(text: str) -> str:
     """Card codes are compared without case and blanks: they are typed."""
     return "".join(unicodedata.normalize("NFKC", text).split()).upper()[:MAX_LENGTH]

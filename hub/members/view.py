@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.members.identity import email, phone
+from hub.members.identity import card, email, phone
 
 _ROOT = """SELECT root.id, root.public_id, root.name, root.created_at
            FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)"""
@@ -26,7 +26,7 @@ def find(session: Session, program_id: int, public_id: str) -> Any | None:
 
 def search(session: Session, program_id: int, region: str, *, kind: str, text: str) -> list[Any]:
     """Members with that phone (in any spelling), e-mail, card or channel customer id."""
-    value = {"phone": lambda t: phone(t, region), "email": email, "card": _card}.get(kind, str)(text)
+    value = {"phone": lambda t: phone(t, region), "email": email, "card": card}.get(kind, str)(text)
     if not value:
         return []
     return list(
@@ -98,7 +98,3 @@ def entries(session: Session, member_id: int, *, before: int | None, limit: int)
             {"member": member_id, "before": before, "limit": limit},
         )
     )
-
-
-def _card(text: str) -> str:
-    return "".join(text.split()).upper()

@@ -165,6 +165,15 @@ def goods_lines(sale: Sale) -> list[Line]:
     return [line for line in sale.lines if line.kind in GOODS_KINDS]
 
 
+def asked_to_pay(sale: Sale) -> int:
+    """What the buyer was asked to pay, as sold: the platform's word, or the sum of all lines and the
+    shipping with their taxes."""
+    if sale.total is not None:
+        return sale.total
+    lines = sum(line.net + line.tax for line in sale.lines)
+    return lines + sale.shipping + sale.shipping_tax
+
+
 def money_back(sale: Sale) -> int:
     """Money of all refunds in success or pending, in the sale's currency; others are shown, not
     counted (A5)."""

@@ -22,7 +22,7 @@ from hub.members.resolve import Collision, Directory, Mention, look_up, resolve
 from hub.outbox.channels import Channel
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
-from hub.transactions.merge import Amounts, Contribution, Fold, amounts, fold
+from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of ours a channel's clock may be before its `placed_at` is clamped (A9)."""
@@ -64,6 +64,8 @@ class Transaction:
     amounts: Amounts | None = None
     verdict: Verdict | None = None
     member_id: int | None = None
+    claim_member_id: int | None = None
+    """Who staff gave it to; outranks whatever messages say (rules.md A3)."""
     change: int = 0
     """Points posted by this batch."""
 
@@ -171,7 +173,8 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
         return found
     rows = run(
         session,
-        f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state
+        f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state,
+                   t.claim_member_id
             FROM transactions t JOIN {unnest(columns)}
               ON t.channel_id = r.channel_id AND t.external_id = r.external_id
             ORDER BY t.id FOR NO KEY UPDATE OF t""",
@@ -182,6 +185,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
         transaction.id, transaction.public_id, transaction.is_new = row.id, row.public_id, False
         transaction.placed_at, transaction.line_facts = row.placed_at, dict(row.line_facts)
         transaction.before = (tuple(row.codes), row.state)
+        transaction.claim_member_id = row.claim_member_id
     return found
 
 
@@ -241,10 +245,12 @@ def _fold(ground: Ground, transaction: Transaction) -> None:
 def _attribute(
     session: Session, ground: Ground, transactions: Iterable[Transaction], directory: Directory
 ) -> None:
-    """Find the member each sale is attributed to; an older message may have named them."""
+    """Find the member each sale is attributed to: whom staff gave it to, else whom its messages name;
+    an older message may have named them."""
     asked: list[tuple[Transaction, Mention]] = []
     for transaction in transactions:
-        if transaction.sale is None or transaction.sale.customer is None:
+        transaction.member_id = transaction.claim_member_id
+        if transaction.member_id or transaction.sale is None or transaction.sale.customer is None:
             continue
         mention = mention_of(ground, transaction.key[0], transaction.sale.customer)
         transaction.member_id = directory.find(mention)
@@ -304,6 +310,7 @@ _ROW = {
     "goods_tax": "bigint",
     "shipping": "bigint",
     "refunded": "bigint",
+    "total": "bigint",
     "eligible": "bigint",
     "points": "bigint",
     "why": "text",
@@ -372,6 +379,7 @@ def _row(transaction: Transaction) -> dict[str, Any]:
         "goods_tax": sums.goods_tax if sums else 0,
         "shipping": sums.shipping if sums else 0,
         "refunded": sums.refunded if sums else 0,
+        "total": asked_to_pay(sale) if sale else None,
         "eligible": sums.eligible if sums else 0,
         "points": transaction.points,
         "why": verdict.judgement.why if verdict else None,

@@ -1,0 +1,62 @@
+"""0005 on a database with data, and on one whose extensions live in a schema of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hub import migrate
+from hub.db import libpq_url, make_engine, make_sessions
+from hub.embedded import Servers
+from hub.members import search
+from tests.people import add, new_ground
+from tests.servers import named
+
+
+@pytest.fixture
+def bare(servers: Servers, worker_id: str) -> Iterator[str]:
+    """The URL of a database in which nothing is."""
+    name = f"bare_{worker_id}"
+    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield named(servers, name).database_url
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: Path) -> None:
+    earlier = tmp_path / "migrations"
+    shutil.copytree(migrate.DIRECTORY, earlier)
+    for file in (earlier / "versions").glob("0005*"):
+        file.unlink()
+    migrate.upgrade(bare, earlier)
+    engine = make_engine(bare)
+    with make_sessions(engine).begin() as session:
+        ground = new_ground(session)
+        add(
+            session, "transactions", public_id="txn_1", program_id=ground.program,
+            channel_id=ground.channel, external_id="1", number="#1001", goods_net=90, member_id=ground.ann,
+        )  # fmt: skip
+    assert migrate.upgrade(bare)[-1] >= "0005"
+    with make_sessions(engine).begin() as session:
+        for words in ("ann", "1001"):
+            assert [h.member_id for h in search.search(session, ground.program, "VN", words)]
+    engine.dispose()
+
+
+def test_extensions_may_live_in_any_schema(bare: str) -> None:
+    with psycopg.connect(libpq_url(bare), autocommit=True) as connection:
+        connection.execute('CREATE SCHEMA "Extra stuff"')
+        for extension in migrate.EXTENSIONS:
+            connection.execute(f'CREATE EXTENSION {extension} SCHEMA "Extra stuff"')
+    migrate.upgrade(bare)
+    engine = make_engine(bare)
+    with make_sessions(engine).begin() as session:
+        ground = new_ground(session)
+        dau = add(session, "members", public_id="mem_1", program_id=ground.program, name="Nguyễn Đậu")
+        (hit,) = search.search(session, ground.program, "VN", "dau nguyen")
+    assert (hit.member_id, hit.by) == (dau, "name")
+    engine.dispose()
