@@ -34,14 +34,14 @@ def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: 
         file.unlink()
     migrate.upgrade(bare, earlier)
     engine = make_engine(bare)
-    with make_sessions(engine).begin() as session:
+    with make_sessions(engine)() as session:
         ground = new_ground(session)
         add(
             session, "transactions", public_id="txn_1", program_id=ground.program,
             channel_id=ground.channel, external_id="1", number="#1001", goods_net=90, member_id=ground.ann,
         )  # fmt: skip
     assert migrate.upgrade(bare)[-1] >= "0005"
-    with make_sessions(engine).begin() as session:
+    with make_sessions(engine)() as session:
         for words in ("ann", "1001"):
             assert [h.member_id for h in search.search(session, ground.program, "VN", words)]
     engine.dispose()
@@ -54,7 +54,7 @@ def test_extensions_may_live_in_any_schema(bare: str) -> None:
             connection.execute(f'CREATE EXTENSION {extension} SCHEMA "Extra stuff"')
     migrate.upgrade(bare)
     engine = make_engine(bare)
-    with make_sessions(engine).begin() as session:
+    with make_sessions(engine)() as session:
         ground = new_ground(session)
         dau = add(session, "members", public_id="mem_1", program_id=ground.program, name="Nguyễn Đậu")
         (hit,) = search.search(session, ground.program, "VN", "dau nguyen")
