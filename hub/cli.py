@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Look after messages": {
         "deliveries": "Messages in and out, and what became of them.",
         "replay": "Make deliveries due again.",
+        "quarantine": "Messages with a bad signature: see them, verify them again.",
         "inspect": "Show what recorded messages mean, without a database.",
     },
     "Keep it safe": {

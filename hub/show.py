@@ -32,7 +32,7 @@ _BETWEEN = 3
 HEADING_WORDS: tuple[str, ...] = (
     "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "changed",
     "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
-    "document", "due", "due at", "duplicates", "effective from", "entries", "entry", "exchanges",
+    "document", "due", "due at", "duplicates", "effective from", "ending", "entries", "entry", "exchanges",
     "expires at", "failed", "fault", "file", "format", "health", "hub", "id", "in force from", "key",
     "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "name",
     "needed", "number", "ok", "outcome", "pending", "points", "program", "reason", "received at",

@@ -67,6 +67,7 @@ class Message:
     body: bytes
     body_hash: bytes
     received_at: datetime
+    source: str = "webhook"
     woken: threading.Event = field(default_factory=threading.Event)
     """Set when it was committed or refused, or when its thread is to lead."""
     leads: bool = False
@@ -84,6 +85,7 @@ _ROW = {
     "body": "bytea",
     "body_hash": "bytea",
     "received_at": "timestamptz",
+    "source": "text",
 }
 
 
@@ -239,6 +241,7 @@ def _upsert(session: Session, messages: Sequence[Message]) -> dict[tuple[int, st
             "body": m.body,
             "body_hash": m.body_hash,
             "received_at": m.received_at,
+            "source": m.source,
         }
         for m in messages
     ]
@@ -268,9 +271,9 @@ def _park_conflict(session: Session, message: Message, known: int) -> None:
     run(
         session,
         """INSERT INTO deliveries (program_id, channel_id, direction, topic, key, headers, body, body_hash,
-                                   received_at, state, fault, code, detail, conflicts_with)
+                                   received_at, source, state, fault, code, detail, conflicts_with)
            VALUES (:program, :channel, 'inbound', :topic, :key, CAST(:headers AS jsonb), :body, :hash, :at,
-                   'parked', 'channel', 'conflict',
+                   :source, 'parked', 'channel', 'conflict',
                    'The channel sent another text under the key of a message we have; the first one stands.',
                    :known)
            ON CONFLICT (channel_id, direction, key) DO UPDATE
@@ -284,6 +287,7 @@ def _park_conflict(session: Session, message: Message, known: int) -> None:
             "body": message.body,
             "hash": message.body_hash,
             "at": message.received_at,
+            "source": message.source,
             "known": known,
         },
     )
@@ -316,7 +320,7 @@ class Reception:
         if verdict is Verdict.PING:
             self._count_ping(channel)
             return connector.reply(inbound, verdict) or Reply(200)
-        self.inbox.store(_message(channel, connector, inbound))
+        self.inbox.store(message(channel, connector, inbound))
         self.doorbell.ring_soon("inbound")
         return connector.reply(inbound, verdict) or Reply(200)
 
@@ -410,7 +414,10 @@ def kept_headers(headers: Mapping[str, str]) -> str:
     return json.dumps(kept)
 
 
-def _message(channel: Channel, connector: Connector, inbound: Inbound) -> Message:
+def message(
+    channel: Channel, connector: Connector, inbound: Inbound, *, source: str = "webhook"
+) -> Message:
+    """A verified message as it is stored."""
     return Message(
         channel,
         inbound.topic[:200].replace("\x00", ""),
@@ -419,4 +426,5 @@ def _message(channel: Channel, connector: Connector, inbound: Inbound) -> Messag
         inbound.body,
         hashlib.sha256(inbound.body).digest(),
         inbound.received_at,
+        source,
     )
