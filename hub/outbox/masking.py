@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 MASKED = "•••"
-_SECRET_HEADERS = re.compile(r"signature|hmac|authorization|cookie|token|secret|api-?key|password", re.IGNORECASE)
+_SECRET_HEADERS = re.compile(
+    r"signature|hmac|authorization|cookie|token|secret|api-?key|password", re.IGNORECASE
+)
 _SECRET_PAIRS = re.compile(
     r"""(?ix)
     (["']? \b (?: [a-z_]*secret | [a-z_]*token | password | consumer_key | api_?key | oauth_signature ) ["']?
