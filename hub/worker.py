@@ -24,7 +24,9 @@ log = structlog.get_logger()
 _stopping = threading.Event()
 
 SLICE = 20.0
-"""Longest drain of one ring (seconds): then the other direction gets its turn."""
+PUSH_SLICE = 5.0
+"""Longest drains of one ring (seconds): then the other direction gets its turn. Pushing waits for
+shops, and orders must not wait for that."""
 
 
 @cache
@@ -48,7 +50,7 @@ def drain(direction: Direction) -> None:
             if deliveries.is_any_due(session, "outbound"):
                 bell.ring("outbound")
     else:
-        push.drain(runtime, seconds=SLICE, stopping=_stopping.is_set)
+        push.drain(runtime, seconds=PUSH_SLICE, stopping=_stopping.is_set)
     with runtime.sessions() as session:
         more = deliveries.is_any_due(session, direction)
     if more:

@@ -24,12 +24,18 @@ Outcome = Literal["posted", "ignored", "superseded", "no_change", "waiting", "pu
 URGENT, NORMAL, LATER = 1, 5, 8
 """Priorities: revoking a used code goes ahead of everything, balances wait."""
 
-SUSPECT_STARTS = 3
-"""A delivery started this often without an end is claimed alone: it may kill its worker."""
-POISON_STARTS = 6
-"""After this many starts without an end it is parked."""
+SUSPECT = 3
+"""A delivery whose lease ran out this often is claimed alone: it may kill its worker. The index
+deliveries_suspect says the same number."""
+POISON = 6
+"""After this many leases that ran out it is parked."""
+SUSPECT_WAITS = timedelta(seconds=10)
+"""Suspects come after all others, but not for ever when there is no end of others."""
+CLAIM_BYTES = 32 * 1024 * 1024
+"""A claim ends with the delivery that goes over this: bodies have up to 10 MB."""
 MAX_ATTEMPTS = 14
 """Outbound tries before a delivery is left to a person: with the back-off below about four days."""
+_LEAST_WAIT = timedelta(seconds=1)
 _FIRST_WAIT = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(hours=12)
 
@@ -52,6 +58,7 @@ class Claimed:
     attempts: int
     generation: int
     token: int
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Finish:
     detail: str | None = None
     due_at: datetime | None = None
     counts: bool = True
-    """False: the attempt did not happen (its channel is paused)."""
+    """False: it is no attempt of this delivery's (its channel is paused, or asked us to wait)."""
     milliseconds: int = 0
     exchanges: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
@@ -86,41 +93,77 @@ def backoff(attempts: int, now: datetime, asked: datetime | None = None) -> date
     return max(jittered, asked) if asked else jittered
 
 
+def pause(times: int, now: datetime, asked: datetime | None) -> datetime:
+    """Until when a channel that was down `times` times in a row is left alone: as long as it asked,
+    and a little longer so that not all come at once, else with back-off."""
+    if asked is None:
+        return backoff(times, now)
+    return asked + (asked - now) * random.uniform(0, 0.1) + _LEAST_WAIT  # noqa: S311 - as above
+
+
 _CLAIM = """
 UPDATE deliveries d
 SET state = 'working', lease_until = clock_timestamp() + :lease, lease_token = t.token, attempts = d.attempts + 1
 FROM (
-    SELECT q.id FROM deliveries q JOIN channels c ON c.id = q.channel_id
-    WHERE q.direction = :direction AND q.state = 'due' AND q.due_at <= clock_timestamp()
-      AND {which}
-    ORDER BY q.priority, q.due_at
-    LIMIT :limit
-    FOR UPDATE OF q SKIP LOCKED
+    SELECT s.id FROM (
+        SELECT q.id, q.size, sum(q.size) OVER (ORDER BY q.priority, q.due_at, q.id) AS upto
+        FROM (
+            SELECT q.id, q.priority, q.due_at, octet_length(q.body) AS size FROM deliveries q
+            WHERE q.direction = :direction AND q.state = 'due' AND {which}
+            ORDER BY q.priority, q.due_at
+            LIMIT :limit
+            FOR UPDATE OF q SKIP LOCKED
+        ) q
+    ) s WHERE s.upto - s.size < :bytes
 ) q, (SELECT nextval('lease_tokens') AS token) t
 WHERE d.id = q.id
 RETURNING d.id, d.program_id, d.channel_id, d.topic, d.key, d.subject, d.source, d.headers, d.body, d.body_hash,
-          d.received_at, d.attempts, d.generation, d.lease_token AS token
+          d.received_at, d.attempts, d.generation, d.lease_token AS token, d.priority
 """
-_HEALTHY = """q.attempts < :suspect"""
-_SUSPECT = """q.attempts >= :suspect"""
-_OPEN_CHANNEL = """c.status = 'active' AND (c.down_until IS NULL OR c.down_until <= clock_timestamp())"""
+_HEALTHY = f"q.lost < {SUSPECT} AND q.due_at <= clock_timestamp()"
+_SUSPECT = f"q.lost >= {SUSPECT} AND q.due_at <= clock_timestamp()"
+_WAITED = f"q.lost >= {SUSPECT} AND q.due_at <= clock_timestamp() - CAST(:waits AS interval)"
+_HAS_DUE = """EXISTS (SELECT 1 FROM deliveries q WHERE q.channel_id = c.id AND q.direction = 'outbound'
+    AND q.state = 'due' AND q.due_at <= clock_timestamp()"""
+_MAY_PUSH = f"""c.status = 'active' AND (c.down_until IS NULL OR c.down_until <= clock_timestamp())
+    AND {_HAS_DUE})
+    AND NOT EXISTS (SELECT 1 FROM deliveries w WHERE w.state = 'working' AND w.direction = 'outbound'
+                    AND w.lease_until > clock_timestamp() AND w.channel_id = c.id)"""
 
 
 def claim(session: Session, direction: Direction, *, limit: int, lease: timedelta) -> list[Claimed]:
-    """Take up to `limit` due deliveries, oldest first. The start is counted and must be committed
-    before the work begins: a delivery that kills its worker is found out by its starts."""
-    which = "true" if direction == "inbound" else _OPEN_CHANNEL
-    parameters = {"direction": direction, "limit": limit, "lease": lease, "suspect": SUSPECT_STARTS}
+    """Take up to `limit` due deliveries, oldest first; outbound ones of one channel alone. The start
+    must be committed before the work begins: a delivery that kills its worker is found out by the
+    leases that ran out."""
+    parameters: dict[str, Any] = {
+        "direction": direction, "limit": limit, "lease": lease, "bytes": CLAIM_BYTES, "waits": SUSPECT_WAITS,
+    }  # fmt: skip
+    where = ""
     if direction == "outbound":
-        rows = run(session, _CLAIM.format(which=which), parameters)
-    else:
-        rows = run(session, _CLAIM.format(which=f"{which} AND {_HEALTHY}"), parameters)
-        if not rows:
-            rows = run(
-                session, _CLAIM.format(which=f"{which} AND {_SUSPECT}"), {**parameters, "limit": 1}
-            )
+        parameters["channel"] = _next_channel(session)
+        where = " AND q.channel_id = :channel"
+        if parameters["channel"] is None:
+            return []
+    for which, most in ((_WAITED, 1), (_HEALTHY, limit), (_SUSPECT, 1)):
+        rows = run(session, _CLAIM.format(which=which + where), {**parameters, "limit": most})
+        if rows:
+            break
     claimed = [Claimed(**row._mapping) for row in rows]
-    return sorted(claimed, key=lambda c: c.id)
+    return sorted(claimed, key=lambda c: (c.priority, c.id))
+
+
+def _next_channel(session: Session) -> int | None:
+    """The channel whose turn it is: one that nobody pushes to now, so that a slow one holds up one
+    worker at most; urgent matters first, then who was served longest ago."""
+    rows = run(
+        session,
+        f"""UPDATE channels SET pushed_at = clock_timestamp() WHERE id = (
+                SELECT c.id FROM channels c WHERE {_MAY_PUSH}
+                ORDER BY {_HAS_DUE} AND q.priority = {URGENT}) DESC, c.pushed_at NULLS FIRST, c.id
+                LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED)
+            RETURNING id""",
+    )
+    return rows[0].id if rows else None
 
 
 _FINISH = {
@@ -180,7 +223,7 @@ def finish(session: Session, finishes: Sequence[Finish], *, worker: str) -> None
     )
     if len(done) != len(rows):
         raise LeaseLost
-    _record_attempts(session, [f for f in finishes if f.counts], worker)
+    _record_attempts(session, [f for f in finishes if f.counts or f.fault], worker)
 
 
 def _finish_row(finish: Finish) -> dict[str, Any]:
@@ -309,6 +352,7 @@ def enqueue(session: Session, pushes: Sequence[Push]) -> None:
                 due_at = CASE WHEN deliveries.state = 'due'
                               THEN least(deliveries.due_at, excluded.due_at) ELSE excluded.due_at END,
                 attempts = CASE WHEN deliveries.state = 'working' THEN deliveries.attempts ELSE 0 END,
+                lost = CASE WHEN deliveries.state = 'working' THEN deliveries.lost ELSE 0 END,
                 outcome = NULL, reason = NULL, fault = NULL, code = NULL, detail = NULL, finished_at = NULL""",
         arrays(_PUSH, rows),
     )
@@ -322,33 +366,43 @@ def free_stuck(session: Session) -> list[int]:
     started too often without an end. Returns the ids of both."""
     rows = run(
         session,
-        """UPDATE deliveries SET
-               state = CASE WHEN direction = 'inbound' AND attempts >= :poison THEN 'parked' ELSE 'due' END,
-               fault = CASE WHEN direction = 'inbound' AND attempts >= :poison THEN 'hub' END,
-               code = CASE WHEN direction = 'inbound' AND attempts >= :poison THEN 'kills_its_worker' END,
-               detail = CASE WHEN direction = 'inbound' AND attempts >= :poison
+        """UPDATE deliveries SET lost = lost + 1,
+               state = CASE WHEN lost + 1 >= :poison THEN 'parked' ELSE 'due' END,
+               fault = CASE WHEN lost + 1 >= :poison THEN 'hub' END,
+               code = CASE WHEN lost + 1 >= :poison THEN 'kills_its_worker' END,
+               detail = CASE WHEN lost + 1 >= :poison
                              THEN 'Each time it was processed the worker died; it is kept aside.' END,
                lease_until = NULL, lease_token = NULL, due_at = clock_timestamp()
            WHERE id IN (SELECT id FROM deliveries
                         WHERE state = 'working' AND lease_until < clock_timestamp()
                         ORDER BY id FOR UPDATE SKIP LOCKED)
            RETURNING id""",
-        {"poison": POISON_STARTS},
+        {"poison": POISON},
     )
     return [row.id for row in rows]
 
 
 def is_any_due(session: Session, direction: Direction) -> bool:
     """Whether a drain would find something now."""
-    which = "true" if direction == "inbound" else _OPEN_CHANNEL
+    if direction == "outbound":
+        return bool(run(session, f"SELECT 1 FROM channels c WHERE {_MAY_PUSH} LIMIT 1"))
     return bool(
         run(
             session,
-            f"""SELECT 1 FROM deliveries q JOIN channels c ON c.id = q.channel_id
-                WHERE q.direction = :direction AND q.state = 'due' AND q.due_at <= clock_timestamp()
-                  AND {which} LIMIT 1""",
-            {"direction": direction},
+            """SELECT 1 FROM deliveries WHERE direction = 'inbound' AND state = 'due'
+                 AND due_at <= clock_timestamp() LIMIT 1""",
         )
+    )
+
+
+def ask_again(session: Session, ids: Sequence[int]) -> None:
+    """Make pushes due once more, also those that another worker has at hand now."""
+    run(
+        session,
+        """UPDATE deliveries SET generation = generation + 1, due_at = clock_timestamp(),
+               state = CASE WHEN state = 'working' THEN 'working' ELSE 'due' END
+           WHERE id IN (SELECT id FROM deliveries WHERE id = ANY(:ids) ORDER BY id FOR UPDATE)""",
+        {"ids": list(ids)},
     )
 
 
@@ -357,7 +411,7 @@ def replay(session: Session, ids: Sequence[int]) -> list[int]:
     due or being worked on are left alone. Returns the ids made due."""
     rows = run(
         session,
-        """UPDATE deliveries SET state = 'due', due_at = clock_timestamp(), attempts = 0,
+        """UPDATE deliveries SET state = 'due', due_at = clock_timestamp(), attempts = 0, lost = 0,
                outcome = NULL, reason = NULL, fault = NULL, code = NULL, detail = NULL, finished_at = NULL
            WHERE id IN (SELECT id FROM deliveries WHERE id = ANY(:ids) AND state NOT IN ('due', 'working')
                         ORDER BY id FOR UPDATE)

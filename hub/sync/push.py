@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,10 +39,13 @@ from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
+from hub.sync.receive import kept_headers
 
 log = structlog.get_logger()
 
 BATCH = 20
+TURN = 5.0
+"""How long one channel is served before another has its turn (seconds)."""
 _MARGIN = 40.0
 """A lease with less left than this is prolonged before the next call (seconds; a call may take 30)."""
 
@@ -67,24 +71,34 @@ def drain(
             batch = deliveries.claim(session, "outbound", limit=BATCH, lease=lease)
         if not batch:
             break
-        push(runtime, batch)
+        push(runtime, batch, until=min(ends, time.monotonic() + TURN), stopping=stopping)
         count += len(batch)
     return count
 
 
-def push(runtime: Runtime, batch: Sequence[Claimed]) -> None:
-    """Carry out claimed deliveries, channel by channel."""
+def push(
+    runtime: Runtime,
+    batch: Sequence[Claimed],
+    *,
+    until: float = math.inf,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Carry out claimed deliveries, channel by channel. What is not begun by `until` (monotonic
+    seconds) goes back untouched, so that a slow channel does not keep the others waiting."""
     by_channel: dict[int, list[Claimed]] = defaultdict(list)
     for delivery in batch:
         by_channel[delivery.channel_id].append(delivery)
     with runtime.sessions() as session:
         known = channels.by_ids(session, by_channel)
-    run_ = _Run(runtime, time.monotonic(), {d.id: d.token for d in batch})
+    run_ = _Run(
+        runtime,
+        {d.id: d for d in batch},
+        time.monotonic(),
+        lambda: time.monotonic() > until or stopping(),
+    )
     for channel_id, its in by_channel.items():
         try:
             run_.channel(known[channel_id], its)
-        except LeaseLost:
-            log.warning("lease lost", channel=channel_id)
         except OperationalError:
             log.warning("database away; the sweeper frees what was claimed", channel=channel_id)
 
@@ -94,19 +108,27 @@ class _Run:
     """One claimed batch on its way out."""
 
     runtime: Runtime
+    open: dict[int, Claimed]
     leased_at: float
-    open: dict[int, int]
-    """Delivery id -> lease token of what is still to be done."""
+    is_over: Callable[[], bool]
 
     def channel(self, channel: Channel, batch: Sequence[Claimed]) -> None:
-        """All of one channel; when it is down the rest go back untouched."""
+        """All of one channel; when it is down, or its turn is over, the rest go back untouched."""
         for number, delivery in enumerate(batch):
-            self._prolong()
-            down = self._one(channel, delivery)
-            self.open.pop(delivery.id, None)
-            if down is not None:
-                self._pause(channel, delivery, batch[number + 1 :], *down)
+            if number and self.is_over():
+                self._hand_back(batch[number:])
                 return
+            self._prolong()
+            try:
+                down = self._one(channel, delivery)
+                if down is not None:
+                    self._pause(channel, delivery, *down)
+                    self._hand_back(batch[number + 1 :])
+                    return
+            except LeaseLost:
+                self._reassert(delivery)
+            finally:
+                self.open.pop(delivery.id, None)
 
     def _one(
         self, channel: Channel, delivery: Claimed
@@ -118,8 +140,11 @@ class _Run:
             connector = channels.connector_of(self.runtime, channel)
             order = self._decide(channel, connector, delivery)
             answers, receipt = _carry_out(connector, order)
+            self._note(delivery, order, answers, receipt, connector, started)
         except ChannelDown as down:
             return down, _exchanges(connector)
+        except (LeaseLost, OperationalError):
+            raise
         except (Fault, UnknownConnector) as fault:
             known = fault if isinstance(fault, Fault) else Misconfigured("no_connector", str(fault))
             self._fail(delivery, known, connector, started)
@@ -127,8 +152,6 @@ class _Run:
             # the one place for the hub's own faults on the way out
             log.error("push failed", delivery=delivery.id, exc_info=error)
             self._fail_unexpected(delivery, error, connector, started)
-        else:
-            self._note(delivery, order, answers, receipt, connector, started)
         return None
 
     def _decide(self, channel: Channel, connector: Connector, delivery: Claimed) -> Order:
@@ -200,30 +223,48 @@ class _Run:
         self,
         channel: Channel,
         failed: Claimed,
-        rest: Sequence[Claimed],
         down: ChannelDown,
         exchanges: Sequence[dict[str, Any]],
     ) -> None:
-        """Pause the channel with back-off; only the delivery that found out counts an attempt."""
+        """Pause the channel: as long as it asked, else with back-off. Only the delivery that found out
+        counts an attempt, and not even that when the channel just asked us to come back later."""
         now = self.runtime.clock()
+        asked = down.retry_at is not None
         with self.runtime.sessions.begin() as session:
             row = run(
                 session,
-                """UPDATE channels SET down_count = down_count + 1, down_code = :code, down_detail = :detail
+                """UPDATE channels SET down_code = :code, down_detail = :detail, down_count = down_count
+                       + CASE WHEN down_until > clock_timestamp() THEN 0 ELSE 1 END
                    WHERE id = :id RETURNING down_count""",
                 {"id": channel.id, "code": down.code, "detail": down.detail},
             )[0]
-            until = deliveries.backoff(row.down_count, now, down.retry_at)
+            until = deliveries.pause(row.down_count, now, down.retry_at)
             run(
                 session,
-                "UPDATE channels SET down_until = :until WHERE id = :id",
+                "UPDATE channels SET down_until = greatest(down_until, :until) WHERE id = :id",
                 {"until": until, "id": channel.id},
             )
-            finishes = [deliveries.failure(failed, down, now, exchanges=exchanges)]
-            finishes += [Finish(d, "due", counts=False) for d in rest]
-            deliveries.finish(session, finishes, worker=self.runtime.name)
+            finish = deliveries.failure(failed, down, now, counts=not asked, exchanges=exchanges)
+            finish = replace(finish, state="due", due_at=until) if asked else finish
+            deliveries.finish(session, [finish], worker=self.runtime.name)
+
+    def _hand_back(self, rest: Sequence[Claimed]) -> None:
+        """Claimed and not begun: due again, as if nothing had been."""
+        with self.runtime.sessions.begin() as session:
+            finishes = [Finish(d, "due", counts=False) for d in rest]
+            try:
+                deliveries.finish(session, finishes, worker=self.runtime.name)
+            except LeaseLost:
+                session.rollback()  # others have them, or will have them when the sweeper comes
         for delivery in rest:
             self.open.pop(delivery.id, None)
+
+    def _reassert(self, delivery: Claimed) -> None:
+        """Another worker had it while we were still talking to the channel, and ours may have been the
+        last word there: push once more what is right by then."""
+        log.warning("lease lost", delivery=delivery.id)
+        with self.runtime.sessions.begin() as session:
+            deliveries.ask_again(session, [delivery.id])
 
     def _prolong(self) -> None:
         """Keep the leases of what is still to be done, where they are still ours: a batch may take
@@ -232,7 +273,7 @@ class _Run:
         if time.monotonic() - self.leased_at < lease - _MARGIN:
             return
         columns = {"id": "bigint", "token": "bigint"}
-        rows = [{"id": i, "token": token} for i, token in sorted(self.open.items())]
+        rows = [{"id": d.id, "token": d.token} for d in self.open.values()]
         with self.runtime.sessions.begin() as session:
             run(
                 session,
@@ -261,8 +302,8 @@ def store_answers(session: Session, delivery: Claimed, answers: Sequence[Inbound
     rows = [
         {
             "topic": answer.topic,
-            "key": f"fetch:{delivery.id}:{delivery.generation}:{delivery.attempts}:{number}",
-            "headers": json.dumps(dict(answer.headers)),
+            "key": f"fetch:{delivery.id}:{delivery.token}:{number}",
+            "headers": kept_headers(answer.headers),
             "body": answer.body,
             "hash": hashlib.sha256(answer.body).digest(),
         }
