@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import arrays, run, unnest
 from hub.canonical import Sale
 from hub.connector import Connector
+from hub.errors import Misconfigured
 from hub.ledger.accounts import RootChanged
 from hub.members import profile
 from hub.members.resolve import Collision
@@ -27,6 +29,7 @@ from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost, Push
 from hub.program import store
 from hub.redemption import uses
+from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.sync.understand import Understood, understand
 from hub.transactions.judge import Situation
@@ -81,15 +84,22 @@ def process(runtime: Runtime, batch: Sequence[Claimed]) -> None:
 def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
     try:
         _try(runtime, program_id, batch)
+        return
     except LeaseLost:
         log.warning("lease lost, nothing written", deliveries=len(batch))
-    except Exception as error:  # noqa: BLE001 - the one place where the hub's own faults are caught
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            _process_program(runtime, program_id, batch[:middle])
-            _process_program(runtime, program_id, batch[middle:])
+        return
+    except OperationalError as error:
+        # the database is away, or one row is locked for long: no fault of the messages
+        if error.connection_invalidated or len(batch) == 1:
+            log.warning("not processed; the sweeper frees what was claimed", deliveries=len(batch))
             return
-        _park(runtime, batch[0], error)
+    except Exception as error:  # noqa: BLE001 - the one place where the hub's own faults are caught
+        if len(batch) == 1:
+            _park(runtime, batch[0], error)
+            return
+    middle = len(batch) // 2
+    _process_program(runtime, program_id, batch[:middle])
+    _process_program(runtime, program_id, batch[middle:])
 
 
 def _try(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
@@ -141,13 +151,9 @@ class _Batch:
         missing = {d.channel_id for d in self.claimed} - self.channels.keys()
         if missing:
             self.channels |= channels.by_ids(self.session, missing)
-        self.connectors = {
-            i: channels.connector_of(self.runtime, c)
-            for i, c in self.channels.items()
-            if any(d.channel_id == i for d in self.claimed)
-        }
+        self.connectors = self._connectors()
         self.ground = self._ground(program)
-        understood = [understand(self.connectors[d.channel_id], d) for d in self.claimed]
+        understood = [self._understood(d) for d in self.claimed]
         good = [u for u in understood if u.fault is None]
         also = self._learn_products(good)
         transactions, directory = post_arrivals(
@@ -174,16 +180,30 @@ class _Batch:
         self._look_up(good, transactions)
         self._finish(understood, transactions, int((time.monotonic() - started) * 1000))
 
+    def _connectors(self) -> dict[int, Connector]:
+        """Of the channels whose messages these are; one that is not installed any more is left out."""
+        found = {}
+        for channel_id in {d.channel_id for d in self.claimed}:
+            with suppress(UnknownConnector):
+                found[channel_id] = channels.connector_of(self.runtime, self.channels[channel_id])
+        return found
+
+    def _understood(self, delivery: Claimed) -> Understood:
+        connector = self.connectors.get(delivery.channel_id)
+        if connector is None:
+            kind = self.channels[delivery.channel_id].kind
+            return Understood(
+                delivery, Misconfigured("no_connector", f"there is no connector {kind!r:.50}")
+            )
+        return understand(connector, delivery)
+
     def _ground(self, program: store.Program) -> Ground:
         versions = store.versions(self.session, program)
         kinds = {c.kind for c in self.channels.values() if c.status != "disconnected"}
         return Ground(
             program.id,
             self.channels,
-            traits={
-                i: channels.traits(self.runtime.connector_class(c.kind))
-                for i, c in self.channels.items()
-            },
+            traits={i: channels.traits(type(connector)) for i, connector in self.connectors.items()},
             situations={
                 i: Situation(versions, program.starts_at, kinds, c.kind)
                 for i, c in self.channels.items()
@@ -365,13 +385,16 @@ def balance_pushes(
             delay=BALANCE_DELAY,
         )
         for channel in all_channels
-        if channel.status != "disconnected" and _pushes(runtime.connector_class(channel.kind))
+        if channel.status != "disconnected" and _pushes(runtime, channel)
         for member in wanted
     ]
 
 
-def _pushes(connector: type[Connector]) -> bool:
-    return "push" in connector.capabilities()
+def _pushes(runtime: Runtime, channel: Channel) -> bool:
+    try:
+        return "push" in runtime.connector_class(channel.kind).capabilities()
+    except UnknownConnector:
+        return False
 
 
 def _ending(
