@@ -7,6 +7,8 @@ lease (deliveries being worked on, the sweeper's row) and kills it at that very 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -100,15 +102,29 @@ class Killer:
     while_working: int = 0
 
     def strike(self, kind: str) -> None:
-        """kill -9 all processes of a kind as soon as one of them holds a lease."""
+        """Stop one process, look whether it holds something at that very moment, and kill it if so;
+        else let it go on and try again. Where there are several workers, all are stopped and killed:
+        the row does not say whose lease it is."""
         held = {"worker": WORKING, "sweep": SWEEPING, "web": "SELECT 1"}[kind]
-        wait_for(lambda: self.crew.hub.rows(held), seconds=20, said=self.crew.log.read_text)
+        ends = time.monotonic() + 20
+        while not self._caught(kind, held):
+            assert time.monotonic() < ends, self.crew.log.read_text()[-3000:]
+            time.sleep(0.02)
         for process in self.processes[kind]:
             self.crew.kill(process)
-            self.killed[kind] += 1
-        self.while_working += kind == "worker" and bool(self.crew.hub.rows(WORKING))
+        self.killed[kind] += 1
+        self.while_working += kind == "worker"
         count = len(self.processes[kind])
         self.processes[kind] = [self.crew.start(kind) for _ in range(count)]
+
+    def _caught(self, kind: str, held: str) -> bool:
+        for process in self.processes[kind]:
+            os.killpg(process.pid, signal.SIGSTOP)
+        if self.crew.hub.rows(held):
+            return True
+        for process in self.processes[kind]:
+            os.killpg(process.pid, signal.SIGCONT)
+        return False
 
 
 @pytest.mark.slow
