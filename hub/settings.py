@@ -206,7 +206,7 @@ class Settings:
     web_processes: Annotated[int, From("HUB_WEB_PROCESSES", _number(1, 64))] = 2
     web_threads: Annotated[int, From("HUB_WEB_THREADS", _number(64, 4096))] = 256
     workers: Annotated[int, From("HUB_WORKERS", _number(1, 64))] = 2
-    batch_size: Annotated[int, From("HUB_BATCH_SIZE", _number(1, 5000))] = 200
+    batch_size: Annotated[int, From("HUB_BATCH_SIZE", _number(1, 5000))] = 500
     lease_seconds: Annotated[int, From("HUB_LEASE_SECONDS", _number(5, 3600))] = 60
     sweep_seconds: Annotated[float, From("HUB_SWEEP_SECONDS", _SECONDS)] = 2.0
     quarantine_rows: Annotated[int, From("HUB_QUARANTINE_ROWS", _number(0, 10_000))] = 200

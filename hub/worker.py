@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from functools import cache
 from types import FrameType
@@ -32,7 +33,15 @@ shops, and orders must not wait for that."""
 @cache
 def _runtime() -> Runtime:
     """This process's runtime, made when the first job comes."""
+    collect_seldom()
     return Runtime.start(_settings(), "worker")
+
+
+def collect_seldom() -> None:
+    """Look for reference cycles less often: a batch makes many objects and hardly a cycle, and looking
+    through all of them each time was a tenth of the work (measured)."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @cache
@@ -42,6 +51,13 @@ def _settings() -> Settings:
 
 def drain(direction: Direction) -> None:
     """The job behind a ring: drain until nothing is due; ring again when the slice was too short."""
+    try:
+        _drain(direction)
+    finally:
+        gc.collect()  # what a strange message left in cycles may be large
+
+
+def _drain(direction: Direction) -> None:
     runtime = _runtime()
     bell = Doorbell(runtime.settings.redis_url)
     if direction == "inbound":

@@ -91,7 +91,7 @@ def lock(
     share, and two of them that both wanted FOR UPDATE would wait for each other for ever."""
     wanted = sorted(set(members))
     roots = _roots(session, wanted)
-    _open_accounts(session, program_id, sorted(set(roots.values())))
+    open_accounts(session, program_id, sorted(set(roots.values())))
     rows = run(
         session,
         """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
@@ -150,7 +150,10 @@ def _roots(session: Session, members: Sequence[int]) -> dict[int, int]:
     return {row.id: row.root for row in rows}
 
 
-def _open_accounts(session: Session, program_id: int, members: Sequence[int]) -> None:
+def open_accounts(session: Session, program_id: int, members: Sequence[int]) -> None:
+    """An account for each of these members who has none."""
+    if not members:
+        return
     run(
         session,
         """INSERT INTO accounts (program_id, member_id)

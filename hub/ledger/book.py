@@ -7,7 +7,7 @@ Every function takes a session and never commits. Accounts are locked in the ord
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -53,20 +53,24 @@ def post_targets(
     program_id: int,
     targets: Sequence[Target],
     *,
+    also_locked: Collection[int] = (),
     chain_key: bytes,
     actor: str,
     now: datetime | None = None,
 ) -> dict[int, int]:
     """Post the difference between what each sale should have earned and what it has.
 
-    The transactions must be locked by the caller. Returns transaction id -> net change in points
-    (0: it was right already). Raises `RootChanged` when the caller has to gather again.
+    The transactions must be locked by the caller. `also_locked`: members whose accounts the caller
+    writes later in this transaction, locked here with the others (rules.md C4). Returns transaction
+    id -> net change in points (0: it was right already). Raises `RootChanged` when the caller has to
+    gather again.
     """
     transaction_ids = [t.transaction_id for t in targets]
     postings = load_postings(session, transaction_ids)
     members = {t.member_id for t in targets if t.member_id is not None and t.points > 0}
     members |= {p.member_id for p in postings}
     members |= members_of(session, {p.account_id for p in postings})
+    members |= set(also_locked)
     locked = lock(session, program_id, members, chain_key=chain_key, actor=actor, now=now)
     # read again: what another batch posted while this one waited for the locks
     locked.postings = {

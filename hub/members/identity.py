@@ -31,7 +31,7 @@ def identities(ref: CustomerRef, *, channel_id: int, region: str) -> list[Identi
     if ref.staff_claim and not ref.staff_claim.startswith("mem_"):
         found.append(Identity(IdentityKind.CARD.value, 0, card(ref.staff_claim)))
     if ref.external_id:
-        found.append(Identity(IdentityKind.CUSTOMER.value, channel_id, ref.external_id[:MAX_LENGTH]))
+        found.append(Identity(IdentityKind.CUSTOMER.value, channel_id, ref.external_id))
     found += [Identity(IdentityKind.CARD.value, 0, card(code)) for code in ref.cards]
     phones = (phone(text, country) for text in ref.phones)
     found += [Identity(IdentityKind.PHONE.value, 0, number) for number in phones if number]

@@ -13,7 +13,7 @@ from hub.bulk import arrays, run, unnest
 from hub.canonical import Customer
 from hub.members.resolve import Directory, Mention
 
-__all__ = ["Customer", "Mention", "follow", "update"]
+__all__ = ["Customer", "Mention", "follow", "follow_earlier", "update"]
 
 _PROFILE = {
     "id": "bigint",
@@ -58,8 +58,9 @@ def follow(
 ) -> None:
     """Follow what a channel did to its customers: (channel, gone id, kept id) of merges, (channel,
     id) of deletions. Points stay where they are; two members that a channel says are one person
-    become a suggestion."""
+    become a suggestion. Merges are remembered: they may be told before their customers are."""
     for channel_id, gone_id, kept_id in merged:
+        _remember(session, channel_id, gone_id, kept_id)
         _merge(session, program_id, channel_id, gone_id, kept_id)
     for channel_id, external_id in gone:
         run(
@@ -69,6 +70,33 @@ def follow(
                  AND gone_at IS NULL""",
             {"program": program_id, "channel": channel_id, "value": external_id},
         )
+
+
+def follow_earlier(session: Session, program_id: int, directory: Directory) -> None:
+    """Follow merges that were told before their customers were known here."""
+    wanted = sorted({(i.scope, i.value) for i in directory.new_identities if i.kind == "customer"})
+    if not wanted:
+        return
+    columns = {"channel_id": "bigint", "external_id": "text"}
+    rows = run(
+        session,
+        f"""SELECT DISTINCT m.channel_id, m.gone_external_id AS gone, m.kept_external_id AS kept
+            FROM {unnest(columns)} JOIN customer_merges m ON m.channel_id = r.channel_id
+             AND (m.gone_external_id = r.external_id OR m.kept_external_id = r.external_id)
+            ORDER BY 1, 2, 3""",
+        arrays(columns, [dict(zip(columns, one, strict=True)) for one in wanted]),
+    )
+    for row in rows:
+        _merge(session, program_id, row.channel_id, row.gone, row.kept)
+
+
+def _remember(session: Session, channel_id: int, gone_id: str, kept_id: str) -> None:
+    run(
+        session,
+        """INSERT INTO customer_merges (channel_id, gone_external_id, kept_external_id)
+           VALUES (:channel, :gone, :kept) ON CONFLICT DO NOTHING""",
+        {"channel": channel_id, "gone": gone_id, "kept": kept_id},
+    )
 
 
 def _merge(session: Session, program_id: int, channel_id: int, gone_id: str, kept_id: str) -> None:

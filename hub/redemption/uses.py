@@ -55,6 +55,11 @@ class Locked:
     vouchers: list[Voucher]
     transactions: Sequence[Transaction] = field(default_factory=list)
 
+    @property
+    def owners(self) -> set[int]:
+        """The members who hold them."""
+        return {v.member_id for v in self.vouchers}
+
     def settle(self, situations: Mapping[int, Situation], channels: Iterable[Channel]) -> set[int]:
         """Bring state, points and pushes of these vouchers in line with their uses. Returns the
         members whose points changed."""

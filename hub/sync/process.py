@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -21,19 +22,27 @@ from hub.bulk import arrays, run, unnest
 from hub.canonical import Sale
 from hub.connector import Connector
 from hub.errors import Misconfigured
-from hub.ledger.accounts import RootChanged
+from hub.ledger.accounts import RootChanged, open_accounts
 from hub.members import profile
-from hub.members.resolve import Collision
+from hub.members.resolve import Collision, Directory, resolve
 from hub.outbox import channels, deliveries
 from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost, Push
 from hub.program import store
+from hub.program.rules import Rules
 from hub.redemption import uses
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.sync.understand import Understood, understand
 from hub.transactions.judge import Situation
-from hub.transactions.post import Ground, Key, Transaction, mention_of, post_arrivals
+from hub.transactions.post import (
+    Ground,
+    Key,
+    Transaction,
+    mention_of,
+    mentions_in,
+    post_arrivals,
+)
 
 log = structlog.get_logger()
 
@@ -41,6 +50,8 @@ BALANCE_DELAY = timedelta(seconds=2)
 """A burst of orders of one member becomes one push of the balance it ends with."""
 
 NEXT_SECOND = timedelta(seconds=1.5)
+
+T = TypeVar("T")
 
 AGAIN = 5
 """How often a batch is tried again when another one came between."""
@@ -103,18 +114,28 @@ def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]
 
 
 def _try(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
-    """One transaction for the batch, tried again when another batch came between."""
+    """Understand the batch once; then two transactions, each tried again when another batch came
+    between. People are committed on their own: a batch that waited for the other to end just to
+    learn who its customer is would make all workers take turns."""
+    started = time.monotonic()
+    with runtime.sessions() as session:
+        work = Batch.read(runtime, session, program_id, batch)
+    directory = _again(runtime, work.meet)
+    _again(runtime, lambda session: work.post(session, directory, started))
+
+
+def _again(runtime: Runtime, step: Callable[[Session], T]) -> T:
+    """The step in a transaction of its own."""
     for attempt in range(AGAIN):
-        started = time.monotonic()
         try:
             with runtime.sessions.begin() as session:
-                _Batch(runtime, session, program_id, batch).run(started)
-            return
+                return step(session)
         except (Collision, RootChanged, OperationalError):
             # a deadlock or a lock time-out is an OperationalError too: nothing was written
             if attempt == AGAIN - 1:
                 raise
             time.sleep(0.02 * 2**attempt)
+    raise AssertionError
 
 
 def _park(runtime: Runtime, delivery: Claimed, error: Exception) -> None:
@@ -135,88 +156,126 @@ def _park(runtime: Runtime, delivery: Claimed, error: Exception) -> None:
         log.warning("could not park", delivery=delivery.id)
 
 
-@dataclass
-class _Batch:
-    """One program's deliveries in one database transaction."""
+@dataclass(frozen=True)
+class Batch:
+    """One program's deliveries, understood, on their way into its ledger: `read`, `meet`, `post`."""
 
     runtime: Runtime
-    session: Session
     program_id: int
-    claimed: Sequence[Claimed]
+    channels: Mapping[int, Channel]
+    ground: Ground
+    understood: Sequence[Understood]
+
+    @classmethod
+    def read(
+        cls, runtime: Runtime, session: Session, program_id: int, claimed: Sequence[Claimed]
+    ) -> Batch:
+        """Understand what was claimed; changes nothing."""
+        program = store.by_id(session, program_id)
+        known = {c.id: c for c in channels.of_program(session, program.id)}
+        missing = {d.channel_id for d in claimed} - known.keys()
+        if missing:
+            known |= channels.by_ids(session, missing)
+        connectors = _connectors(runtime, {d.channel_id: known[d.channel_id] for d in claimed})
+        ground = _ground(runtime, program, store.versions(session, program), known, connectors)
+        understood = [_understood(connectors.get(d.channel_id), known[d.channel_id], d) for d in claimed]
+        return cls(runtime, program_id, known, ground, understood)
+
+    @property
+    def good(self) -> list[Understood]:
+        """Those that say something."""
+        return [u for u in self.understood if u.fault is None]
+
+    def meet(self, session: Session) -> Directory:
+        """Find or make the members these deliveries name, with their accounts. Members who become
+        known to a channel get their codes there. Idempotent: a batch that fails later meets the same
+        people again. Raises `Collision`: do it again."""
+        mentions = [
+            mention_of(self.ground, u.delivery.channel_id, c.customer)
+            for u in self.good
+            for c in u.customers
+        ]
+        mentions += mentions_in(self.ground, [a for u in self.good for a in u.arrivals])
+        directory = resolve(session, self.program_id, mentions)
+        open_accounts(session, self.program_id, sorted(directory.new_members))
+        profile.follow_earlier(session, self.program_id, directory)
+        uses.plan_where_known(session, self.program_id, directory.newly_known(), self.channels.values())
+        return directory
+
+    def post(self, session: Session, directory: Directory, started: float) -> None:
+        """Merge, judge, post, tell the channels, finish. Raises `Collision`, `RootChanged`: do it again."""
+        _Posting(self, session, directory).run(started)
+
+
+def _connectors(runtime: Runtime, by_id: Mapping[int, Channel]) -> dict[int, Connector]:
+    """Of the channels whose messages these are; one that is not installed any more is left out."""
+    found = {}
+    for channel_id, channel in by_id.items():
+        with suppress(UnknownConnector):
+            found[channel_id] = channels.connector_of(runtime, channel)
+    return found
+
+
+def _understood(connector: Connector | None, channel: Channel, delivery: Claimed) -> Understood:
+    if connector is None:
+        lacking = Misconfigured("no_connector", f"there is no connector {channel.kind!r:.50}")
+        return Understood(delivery, lacking)
+    return understand(connector, delivery)
+
+
+def _ground(
+    runtime: Runtime,
+    program: store.Program,
+    versions: Sequence[Rules],
+    known: Mapping[int, Channel],
+    connectors: Mapping[int, Connector],
+) -> Ground:
+    kinds = {c.kind for c in known.values() if c.status != "disconnected"}
+    return Ground(
+        program.id,
+        known,
+        traits={i: channels.traits(type(connector)) for i, connector in connectors.items()},
+        situations={i: Situation(versions, program.starts_at, kinds, c.kind) for i, c in known.items()},
+        chain_key=runtime.chain_key,
+        actor="hub:process",
+    )
+
+
+@dataclass
+class _Posting:
+    """A batch in the database transaction that posts it."""
+
+    batch: Batch
+    session: Session
+    directory: Directory
 
     def run(self, started: float) -> None:
-        """Understand, post, tell the channels, finish."""
-        program = store.by_id(self.session, self.program_id)
-        self.channels = {c.id: c for c in channels.of_program(self.session, program.id)}
-        missing = {d.channel_id for d in self.claimed} - self.channels.keys()
-        if missing:
-            self.channels |= channels.by_ids(self.session, missing)
-        self.connectors = self._connectors()
-        self.ground = self._ground(program)
-        understood = [self._understood(d) for d in self.claimed]
-        good = [u for u in understood if u.fault is None]
+        good, ground = self.batch.good, self.batch.ground
         also = self._learn_products(good)
-        transactions, directory = post_arrivals(
+        transactions = post_arrivals(
             self.session,
-            self.ground,
+            ground,
             [a for u in good for a in u.arrivals],
-            mentions=[
-                mention_of(self.ground, u.delivery.channel_id, c.customer)
-                for u in good
-                for c in u.customers
-            ],
+            self.directory,
             also=also,
             before_posting=self._lock_vouchers,
         )
-        profile.update(
-            self.session, self.ground.program_id, good_customers(good, self.ground), directory
-        )
-        profile.follow(self.session, self.program_id, self._merged(good), self._gone(good))
-        touched = self.vouchers.settle(self.ground.situations, self.channels.values())
+        told = good_customers(good, ground)
+        profile.update(self.session, ground.program_id, told, self.directory)
+        profile.follow(self.session, ground.program_id, _merged(good), _gone(good))
+        touched = self.vouchers.settle(ground.situations, self.batch.channels.values())
         self._tell(transactions.values(), touched)
-        uses.plan_where_known(
-            self.session, self.program_id, directory.newly_known(), self.channels.values()
-        )
         self._look_up(good, transactions)
-        self._finish(understood, transactions, int((time.monotonic() - started) * 1000))
+        self._finish(transactions, int((time.monotonic() - started) * 1000))
 
-    def _connectors(self) -> dict[int, Connector]:
-        """Of the channels whose messages these are; one that is not installed any more is left out."""
-        found = {}
-        for channel_id in {d.channel_id for d in self.claimed}:
-            with suppress(UnknownConnector):
-                found[channel_id] = channels.connector_of(self.runtime, self.channels[channel_id])
-        return found
-
-    def _understood(self, delivery: Claimed) -> Understood:
-        connector = self.connectors.get(delivery.channel_id)
-        if connector is None:
-            kind = self.channels[delivery.channel_id].kind
-            return Understood(
-                delivery, Misconfigured("no_connector", f"there is no connector {kind!r:.50}")
-            )
-        return understand(connector, delivery)
-
-    def _ground(self, program: store.Program) -> Ground:
-        versions = store.versions(self.session, program)
-        kinds = {c.kind for c in self.channels.values() if c.status != "disconnected"}
-        return Ground(
-            program.id,
-            self.channels,
-            traits={i: channels.traits(type(connector)) for i, connector in self.connectors.items()},
-            situations={
-                i: Situation(versions, program.starts_at, kinds, c.kind)
-                for i, c in self.channels.items()
-            },
-            chain_key=self.runtime.chain_key,
-            actor="hub:process",
-        )
-
-    def _lock_vouchers(self, transactions: Mapping[Key, Transaction]) -> None:
-        """Vouchers are locked after transactions and before accounts (rules.md C4)."""
+    def _lock_vouchers(self, transactions: Mapping[Key, Transaction]) -> set[int]:
+        """Vouchers are locked after transactions and before accounts, those of their owners among
+        them (rules.md C4)."""
+        ground = self.batch.ground
         self.vouchers = uses.lock(
-            self.session, self.program_id, self.runtime.chain_key, list(transactions.values())
+            self.session, ground.program_id, ground.chain_key, list(transactions.values())
         )
+        return self.vouchers.owners
 
     # --- look-ups ---
 
@@ -271,11 +330,11 @@ class _Batch:
     def _fetch(
         self, channel_id: int, what: str, external_id: str, *, delay: timedelta = timedelta(0)
     ) -> Push | None:
-        connector = self.runtime.connector_class(self.channels[channel_id].kind)
+        connector = self.batch.runtime.connector_class(self.batch.channels[channel_id].kind)
         if "fetch" not in connector.capabilities():
             return None
         return Push(
-            self.program_id,
+            self.batch.program_id,
             channel_id,
             topic=f"fetch.{what}",
             key=f"fetch:{what}:{external_id}",
@@ -284,41 +343,23 @@ class _Batch:
             delay=delay,
         )
 
-    # --- customers ---
-
-    def _merged(self, understood: Iterable[Understood]) -> list[tuple[int, str, str]]:
-        return [
-            (u.delivery.channel_id, m.gone_external_id, m.kept_external_id)
-            for u in understood
-            for m in u.merged
-        ]
-
-    def _gone(self, understood: Iterable[Understood]) -> list[tuple[int, str]]:
-        return [
-            (u.delivery.channel_id, d.external_id)
-            for u in understood
-            for d in u.gone
-            if d.what == "customer"
-        ]
-
     # --- outwards ---
 
     def _tell(self, transactions: Iterable[Transaction], touched: set[int]) -> None:
         """Balances that changed go out, coalesced: one row a member and channel."""
         members = {t.member_id for t in transactions if t.change and t.member_id is not None} | touched
         deliveries.enqueue(
-            self.session, balance_pushes(self.runtime, self.program_id, self.channels.values(), members)
+            self.session,
+            balance_pushes(
+                self.batch.runtime, self.batch.program_id, self.batch.channels.values(), members
+            ),
         )
 
     # --- ends ---
 
-    def _finish(
-        self,
-        understood: Sequence[Understood],
-        transactions: Mapping[Key, Transaction],
-        milliseconds: int,
-    ) -> None:
-        now = self.runtime.clock()
+    def _finish(self, transactions: Mapping[Key, Transaction], milliseconds: int) -> None:
+        understood = self.batch.understood
+        now = self.batch.runtime.clock()
         share = milliseconds // max(1, len(understood))
         finishes = []
         for u in understood:
@@ -326,7 +367,7 @@ class _Batch:
                 finishes.append(deliveries.failure(u.delivery, u.fault, now, milliseconds=share))
             else:
                 finishes.append(_ending(u, transactions, share))
-        deliveries.finish(self.session, finishes, worker=self.runtime.name)
+        deliveries.finish(self.session, finishes, worker=self.batch.runtime.name)
         self._release_waiting(understood, transactions)
 
     def _release_waiting(
@@ -355,6 +396,23 @@ class _Batch:
                       AND d.direction = 'inbound' AND (d.reason = 'fetch') = r.fetched""",
                 arrays(columns, rows),
             )
+
+
+def _merged(understood: Iterable[Understood]) -> list[tuple[int, str, str]]:
+    return [
+        (u.delivery.channel_id, m.gone_external_id, m.kept_external_id)
+        for u in understood
+        for m in u.merged
+    ]
+
+
+def _gone(understood: Iterable[Understood]) -> list[tuple[int, str]]:
+    return [
+        (u.delivery.channel_id, d.external_id)
+        for u in understood
+        for d in u.gone
+        if d.what == "customer"
+    ]
 
 
 def good_customers(

@@ -273,7 +273,7 @@ class _Run:
         if time.monotonic() - self.leased_at < lease - _MARGIN:
             return
         columns = {"id": "bigint", "token": "bigint"}
-        rows = [{"id": d.id, "token": d.token} for d in self.open.values()]
+        rows = [{"id": d.id, "token": d.token} for _, d in sorted(self.open.items())]
         with self.runtime.sessions.begin() as session:
             run(
                 session,

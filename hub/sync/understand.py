@@ -68,8 +68,15 @@ def understand(connector: Connector, delivery: Claimed) -> Understood:
         if not understood.number:
             understood.number = connector.describe(inbound)[:100]
     except Fault as fault:
-        understood.fault = fault
+        understood.fault = _bare(fault)
     return understood
+
+
+def _bare(fault: Fault) -> Fault:
+    """Without the frames it came through: they hold the parsed message, thirty times its bytes, and the
+    fault is kept until its batch ends."""
+    fault.__context__ = fault.__cause__ = None
+    return fault.with_traceback(None)
 
 
 def _sort(understood: Understood, happenings: Sequence[Happening], version: int) -> None:
@@ -84,8 +91,11 @@ def _sort(understood: Understood, happenings: Sequence[Happening], version: int)
             case Deleted():
                 understood.gone.append(happening)
             case Customer():
+                _check_id(happening.customer.external_id or "")
                 understood.customers.append(happening)
             case CustomerMerged():
+                _check_id(happening.gone_external_id)
+                _check_id(happening.kept_external_id)
                 understood.merged.append(happening)
             case Code():
                 understood.codes.append(happening)
@@ -132,9 +142,12 @@ def _check(sale: Sale) -> None:
         raise BadPayload("amount_out_of_range", "the sale comes to more than 2^53 minor units")
     for refund in sale.refunds:
         _check_id(refund.external_id)
+    if sale.customer is not None:
+        _check_id(sale.customer.external_id or "")
 
 
 def _check_id(text: str) -> None:
+    """Ids are never cut: two long ones that begin alike would be one."""
     if len(text) > _LONGEST_ID:
         raise BadPayload("id_too_long", f"an id has more than {_LONGEST_ID} characters")
 

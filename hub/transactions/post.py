@@ -7,7 +7,7 @@ rules.md C4: identities (made here when new), transactions by id, accounts by id
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from hub.bulk import arrays, run, unnest
 from hub.canonical import CustomerRef, Refund, Sale, Traits
 from hub.ids import new_id
 from hub.ledger.book import Target, post_targets
-from hub.members.resolve import Collision, Directory, Mention, look_up, resolve
+from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
@@ -116,19 +116,18 @@ def post_arrivals(
     session: Session,
     ground: Ground,
     arrivals: Sequence[Arrival],
+    directory: Directory,
     *,
-    mentions: Sequence[Mention] = (),
     also: Iterable[Key] = (),
-    before_posting: Callable[[Mapping[Key, Transaction]], None] = lambda _: None,
-) -> tuple[dict[Key, Transaction], Directory]:
+    before_posting: Callable[[Mapping[Key, Transaction]], Collection[int]] = lambda _: (),
+) -> dict[Key, Transaction]:
     """Merge contributions into their sales and post what follows.
 
-    `mentions`: people named outside of sales (customer messages). `also`: sales to judge again
-    without a new contribution (a look-up answered). `before_posting`: takes the locks that stand
-    between transactions and accounts. Raises `Collision`, `RootChanged`: do it again.
+    `directory`: whom the sales name. `also`: sales to judge again without a new contribution (a
+    look-up answered). `before_posting`: takes the locks that stand between transactions and accounts,
+    and returns further members whose accounts the caller will write. Raises `Collision`,
+    `RootChanged`: do it again.
     """
-    named = [*mentions, *_mentions(ground, arrivals)]
-    directory = resolve(session, ground.program_id, named)
     keys = {a.key for a in arrivals} | set(also)
     transactions = _lock(session, sorted(keys))
     _load_contributions(session, [t for t in transactions.values() if not t.is_new])
@@ -142,9 +141,9 @@ def post_arrivals(
         _judge(ground, transaction)
     _write(session, ground, list(transactions.values()))
     _write_contributions(session, list(transactions.values()))
-    before_posting(transactions)
-    _post(session, ground, list(transactions.values()))
-    return transactions, directory
+    also_locked = before_posting(transactions)
+    _post(session, ground, list(transactions.values()), also_locked)
+    return transactions
 
 
 def mention_of(ground: Ground, channel_id: int, ref: CustomerRef) -> Mention:
@@ -154,7 +153,8 @@ def mention_of(ground: Ground, channel_id: int, ref: CustomerRef) -> Mention:
     return Mention.of(ref, channel_id=channel_id, region=channel.region, enrol=newest.enrol)
 
 
-def _mentions(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
+def mentions_in(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
+    """The people that sales name."""
     found = []
     for arrival in arrivals:
         body = arrival.contribution.body
@@ -442,16 +442,19 @@ def _body_json(body: Sale | Refund | None) -> str | None:
     return json.dumps(sale_to_json(body) if isinstance(body, Sale) else refund_to_json(body))
 
 
-def _post(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:
+def _post(
+    session: Session, ground: Ground, transactions: Sequence[Transaction], also_locked: Collection[int]
+) -> None:
     """Post those that can be judged; a sale that waits for a look-up keeps what it has."""
     ready = [t for t in transactions if t.verdict is not None and t.waiting_for is None]
     targets = [_target(t) for t in ready]
-    if not targets:
+    if not targets and not also_locked:
         return
     changes = post_targets(
         session,
         ground.program_id,
         targets,
+        also_locked=also_locked,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,

@@ -15,6 +15,7 @@ from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import process
 from hub.sync.receive import Message, insert
+from hub.worker import collect_seldom
 from tests.bench import load
 
 WORKERS = 2
@@ -68,6 +69,7 @@ def _post(settings: Settings) -> float:
 
 
 def _work(settings: Settings, ready: Barrier) -> None:
+    collect_seldom()
     runtime = Runtime.start(settings, "worker")
     _ = runtime.chain_key
     ready.wait(timeout=60)

@@ -45,7 +45,7 @@ def test_a_zombie_does_not_prolong_the_lease_of_the_worker_that_took_over(hub: H
         assert deliveries.free_stuck(session) == [zombie[0].id]
     owner = claim(hub, timedelta(seconds=5))
     started = time.monotonic() - LONG_AGO
-    _Run(hub.runtime, started, {d.id: d.token for d in zombie})._prolong()
+    _Run(hub.runtime, {d.id: d for d in zombie}, started, lambda: False)._prolong()
     assert left(hub) <= 5
-    _Run(hub.runtime, started, {d.id: d.token for d in owner})._prolong()
+    _Run(hub.runtime, {d.id: d for d in owner}, started, lambda: False)._prolong()
     assert left(hub) > 5

@@ -88,7 +88,6 @@ CREATE TABLE channels (
     down_count integer NOT NULL DEFAULT 0,
     down_code text,
     down_detail text,
-    pushed_at timestamptz,
     pings bigint NOT NULL DEFAULT 0,
     last_inbound_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -140,7 +139,6 @@ CREATE TABLE deliveries (
     lease_until timestamptz,
     lease_token bigint,
     attempts integer NOT NULL DEFAULT 0,
-    lost integer NOT NULL DEFAULT 0,
     outcome text,
     reason text,
     fault text CHECK (fault IN ('merchant', 'channel', 'payload', 'hub')),
@@ -155,9 +153,6 @@ CREATE TABLE deliveries (
 ) WITH (fillfactor = 85);
 ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE INDEX deliveries_due ON deliveries (direction, priority, due_at) WHERE state = 'due';
-CREATE INDEX deliveries_to_push ON deliveries (channel_id, priority, due_at)
-    WHERE state = 'due' AND direction = 'outbound';
-CREATE INDEX deliveries_suspect ON deliveries (direction, due_at) WHERE state = 'due' AND lost >= 3;
 CREATE INDEX deliveries_working ON deliveries (lease_until) WHERE state = 'working';
 CREATE INDEX deliveries_waiting ON deliveries (channel_id, subject) WHERE state = 'waiting';
 CREATE INDEX deliveries_attention ON deliveries (program_id, id) WHERE state IN ('failed', 'parked');
