@@ -4,10 +4,10 @@ BIN = .venv/bin
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench messages lock clean
+.PHONY: help run test check bench messages screenshots lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: another port)
 	@tools/venv requirements.lock
@@ -31,6 +31,10 @@ bench:  ## Measure inserts, ingest and posting; prints JSON
 messages:  ## Collect what people read, for translation, and compile it
 	@tools/venv requirements.lock
 	@$(BIN)/python tools/messages.py
+
+screenshots:  ## Write docs/screenshots anew from the browser tests
+	@tools/venv requirements.lock requirements-test.lock
+	SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/browser
 
 lock:  ## Take the newest versions that fit pyproject.toml into the lock files
 	@tools/venv requirements.lock requirements-test.lock

@@ -33,6 +33,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "redeem": "Spend a member's points on a reward.",
         "ledger": "The book of points: show and verify.",
     },
+    "Let people in": {
+        "user": "Who may log in to the dashboard, and with which role.",
+    },
     "Look after messages": {
         "deliveries": "Messages in and out, and what became of them.",
         "replay": "Make deliveries due again.",

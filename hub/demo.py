@@ -29,6 +29,7 @@ from hub.program.store import Program
 from hub.registry import SANDBOXES
 from hub.runtime import Runtime
 from hub.sync.doorbell import Doorbell
+from hub.users.first import give_to_first
 from hub.web import keys
 
 Say = Callable[[str], None]
@@ -318,6 +319,7 @@ def _prepare(runtime: Runtime, base: str, say: Say, addresses: Mapping[str, str]
             document=DOCUMENT,
             actor=ACTOR,
         )
+        give_to_first(session, program.id, actor=ACTOR)
         _, key = keys.create(session, program, name="demo", scopes=keys.SCOPES, actor=ACTOR)
         story = Story(runtime, base, say, program, key)
         for kind, address in addresses.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -28,10 +30,16 @@ class Secrets:
         """`keys` are Fernet keys (44 characters). Raises `SecretsError`."""
         if not keys:
             raise SecretsError(_("there is no encryption key"))
+        self._keys = list(keys)
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
             raise SecretsError(_("an encryption key is not a Fernet key (44 characters)")) from None
+
+    def derived(self, purpose: str) -> list[str]:
+        """A further secret for each key, the encrypting one's first: what is signed with one of them
+        can be checked as long as its key is there."""
+        return [hmac.new(key.encode(), purpose.encode(), sha256).hexdigest() for key in self._keys]
 
     def encrypt(self, secret: Mapping[str, Any]) -> bytes:
         """The secret as a token to store."""

@@ -18,13 +18,14 @@ import structlog
 
 from hub import embedded, migrate, parent
 from hub.attach import Say, revive, servers
-from hub.db import make_engine
+from hub.db import make_engine, make_sessions
 from hub.errors import Refusal
 from hub.i18n import gettext as _
-from hub.i18n import ngettext
+from hub.i18n import language, ngettext
 from hub.pidfile import held
 from hub.secrets import load_keys
 from hub.settings import Settings
+from hub.users.first import first_owner
 
 STOP_SECONDS = 4
 """Children that have not ended by then are killed; with the servers it stays below ten."""
@@ -187,12 +188,15 @@ def up(settings: Settings, say: Say, *, demo: bool = False) -> None:
             )
         with servers(settings, say) as reached:
             _migrate(reached, say)
-            _run(settings, reached, say, stop, demo=demo)
+            welcome = _first_owner(reached)
+            _run(settings, reached, say, stop, welcome, demo=demo)
             say(_("Stopping..."))
         say(_("Stopped."))
 
 
-def _run(given: Settings, settings: Settings, say: Say, stop: _Signals, *, demo: bool) -> None:
+def _run(
+    given: Settings, settings: Settings, say: Say, stop: _Signals, welcome: str, *, demo: bool
+) -> None:
     tree = Tree(settings, _children(settings), prefix=settings.log_format == "console")
     player: subprocess.Popen[bytes] | None = None
     try:
@@ -202,6 +206,8 @@ def _run(given: Settings, settings: Settings, say: Say, stop: _Signals, *, demo:
             return
         say(_worker_words(settings.workers))
         say(_("The hub is ready at {address}", address=settings.public_url))
+        if welcome:
+            say(welcome)
         if demo:
             player = subprocess.Popen(_command("demo"), env=_child_environment(settings))  # noqa: S603
         _keep_alive(tree, given, stop)
@@ -265,6 +271,25 @@ def _migrate(settings: Settings, say: Say) -> None:
     engine = make_engine(settings.database_url)
     migrate.refuse_outdated(engine)
     engine.dispose()
+
+
+def _first_owner(settings: Settings) -> str:
+    """On a hub that nobody can log in to: make its first user, and the line that says how."""
+    engine = make_engine(settings.database_url)
+    try:
+        with make_sessions(engine).begin() as session:
+            made = first_owner(session, locale=language(), actor="cli:up")
+    finally:
+        engine.dispose()
+    if made is None:
+        return ""
+    user, password = made
+    return _(
+        "Log in as {email} with the password {password} (shown this once; `hub user password {email}` "
+        "makes another)",
+        email=user.email,
+        password=password,
+    )
 
 
 def _refuse_taken_port(settings: Settings, patience: float = 3.0) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal
 
 from hub.i18n import gettext as _
@@ -25,6 +25,9 @@ from hub.i18n import language, ngettext
 from hub.money import from_minor, minor_units
 
 NO_WORDS: Mapping[str, str] = {}
+
+JUST_NOW, A_DAY = 45, 86400
+"""Seconds."""
 
 STATE_WORDS: Mapping[str, str] = {
     "due": "Will be processed in a moment.",
@@ -334,6 +337,25 @@ def money(minor: int, currency: str) -> str:
     amount = from_minor(minor, currency)
     text = str(pattern.apply(amount, locale, currency=currency, currency_digits=False))
     return re.sub(r"(?<=[A-Z])(?=\d)", "\N{NO-BREAK SPACE}", text)  # "KWD 1.250", but "$1.25"
+
+
+def ago(moment: datetime, now: datetime, zone: str) -> str:
+    """How long ago, or in how long: "3 minutes ago", "in 2 hours"; beyond a day the day and time."""
+    seconds = (moment - now).total_seconds()
+    if abs(seconds) < JUST_NOW:
+        return _("just now") if seconds <= 0 else _("in a moment")
+    if abs(seconds) < A_DAY:
+        return str(format_timedelta(moment - now, add_direction=True, locale=language()))
+    here = moment.astimezone(ZoneInfo(zone))
+    pattern = _("d MMM, HH:mm") if here.year == now.astimezone(ZoneInfo(zone)).year else _("d MMM y")
+    return str(format_datetime(here, format=pattern, locale=language()))
+
+
+def exact(moment: datetime, zone: str) -> str:
+    """A moment to the second in the programme's time zone, which is named."""
+    pattern = _("EEEE d MMMM y, HH:mm:ss")
+    text = format_datetime(moment.astimezone(ZoneInfo(zone)), format=pattern, locale=language())
+    return f"{text} ({zone})"
 
 
 def day(moment: datetime, zone: str) -> str:

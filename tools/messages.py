@@ -1,9 +1,10 @@
 """Collects what people read into hub/locale/<language>/LC_MESSAGES/hub.po and compiles it (`make messages`).
 
-Besides the calls of gettext that Babel finds (`_`, `ngettext`), these are collected where they stand:
-help texts of commands (docstrings and `help="..."`), and tables of words: a dict at the top of a
-module whose name ends in WORDS, and COMMANDS. So a connector declares the words of its codes as
-plain data and imports nothing of the core. click's own sentences are read from the installed click.
+Besides the calls of gettext that Babel finds in modules and pages (`_`, `ngettext`), these are
+collected where they stand: help texts of commands (docstrings and `help="..."`), and tables of words: a
+dict at the top of a module whose name ends in WORDS, and COMMANDS. So a connector declares the words
+of its codes as plain data and imports nothing of the core. click's own sentences are read from the
+installed click.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def collect() -> Catalog:
 
 def _ours() -> Iterator[tuple[str, Text]]:
     for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            yield from ((name, message) for message in in_source(path.read_bytes()))
+        for suffix, read in ((".py", in_source), (".html", in_template)):
+            for path in sorted((ROOT / folder).rglob(f"*{suffix}")):
+                name = path.relative_to(ROOT).as_posix()
+                yield from ((name, message) for message in read(path.read_bytes()))
 
 
 def _clicks() -> Iterator[tuple[str, Text]]:
@@ -69,6 +71,12 @@ def in_source(source: bytes) -> Iterator[Text]:
     tree = ast.parse(source)
     yield from _tables(tree)
     yield from _helps(tree)
+
+
+def in_template(source: bytes) -> Iterator[Text]:
+    """The messages of one page."""
+    for _, message, _, _ in extract("jinja2.ext:babel_extract", BytesIO(source), KEYWORDS):
+        yield message if isinstance(message, str) else tuple(message)
 
 
 def _tables(tree: ast.Module) -> Iterator[str]:

@@ -49,10 +49,14 @@ def add(
     slug: str, name: str | None, currency: str, time_zone: str, region: str, locale: str,
     starts: datetime | None, rules: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a programme with its first rules."""
+    """Make a programme with its first rules.
+
+    It belongs to the hub's first user; `hub user role` lets others in.
+    """
     from sqlalchemy.exc import IntegrityError
 
     from hub.program import store
+    from hub.users.first import give_to_first
 
     _check(slug, currency, time_zone, region)
     document = read_rules(rules) if rules else None
@@ -71,6 +75,7 @@ def add(
                     document=document,
                     actor=ACTOR,
                 )
+                give_to_first(session, program.id, actor=ACTOR)
         except IntegrityError:
             raise Refusal(_("there is a programme {slug!r} already", slug=slug)) from None
     show_one({"slug": program.slug, "id": program.public_id, "currency": currency}, as_json=as_json)

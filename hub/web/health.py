@@ -11,22 +11,6 @@ from hub.runtime import Runtime
 blueprint = Blueprint("health", __name__)
 
 
-_FRONT = """The hub is running.
-
-  /readyz                     whether it can serve
-  /api/v1/openapi.json        the API
-  /docs/hub.sale-1.schema.json  what a till sends
-
-Webhooks go to the address that `hub channel add` printed; `hub --help` is the way in for people.
-"""
-
-
-@blueprint.get("/")
-def front() -> Response:
-    """What is here, for whoever follows the address that the start prints."""
-    return Response(_FRONT, content_type="text/plain; charset=utf-8")
-
-
 @blueprint.get("/healthz")
 def healthz() -> Response:
     """The process answers."""

@@ -80,7 +80,7 @@ def install(app: Flask) -> None:
     app.before_request(_listen)
     app.before_request(_refuse_nul)
     app.register_error_handler(Problem, lambda problem: problem.response())
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HTTPException, http)
     app.register_error_handler(OperationalError, _away)
     app.register_error_handler(PoolTimeout, _away)
     app.register_error_handler(InternalError, _only_reading)
@@ -103,7 +103,8 @@ def _refuse_nul() -> None:
         raise BadPayload("bad_character", "the query holds the character U+0000")
 
 
-def _http(error: HTTPException) -> Response | HTTPException:
+def http(error: HTTPException) -> Response | HTTPException:
+    """An error that Flask or the schemas raise, as a problem; other pages than the API keep plain text."""
     if not request.path.startswith("/api/"):
         return error
     status = error.code or 500
@@ -152,9 +153,14 @@ def _cut_off(_error: CutOff) -> Response:
     return Problem(400, "cut_off", _("Bad request"), detail).response()
 
 
+def only_reads(error: InternalError) -> bool:
+    """Whether the database refused to write: a standby, or a disk so full that writing was switched
+    off. As good as away."""
+    return isinstance(error.orig, ReadOnlySqlTransaction)
+
+
 def _only_reading(error: InternalError) -> Response:
-    """A standby, or a disk so full that writing was switched off: as good as away."""
-    if not isinstance(error.orig, ReadOnlySqlTransaction):
+    if not only_reads(error):
         raise error
     return _away(error)
 

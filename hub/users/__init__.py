@@ -1,0 +1,1 @@
+"""People who work with the hub: who they are, what they may do, and how they prove it."""

@@ -1,0 +1,1 @@
+"""Pages in a real Chromium, in front of a real hub."""

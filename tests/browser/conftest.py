@@ -1,0 +1,120 @@
+"""What a browser test asks for: a hub with people who may log in, and a window onto it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from hub.users import passwords, store
+from hub.users.rights import Role
+from tests.browser import chromium
+from tests.browser.sight import HEIGHTS, Sight
+from tests.hubs import Hub, running_hub
+
+PASSWORD = "eight small brown tables"
+LANGUAGES = ("en", "vi")
+WIDTHS = (375, 1280)
+_LOCALES = {"en": "en-GB", "vi": "vi-VN"}
+
+
+@dataclass
+class House:
+    """A hub with one user a role, all with the same password."""
+
+    hub: Hub
+    hashed: str
+    known: set[str] = field(default_factory=set)
+
+    def email(self, role: Role) -> str:
+        """The e-mail of somebody with that role in the hub's program; made when first asked for."""
+        email = f"{role}@example.com"
+        if email not in self.known:
+            with self.hub.runtime.sessions.begin() as session:
+                user = store.add(
+                    session, email=email, name=role.title(), password_hash=self.hashed, locale="en",
+                    actor="test",
+                )  # fmt: skip
+                store.give_role(session, user, self.hub.program.id, role, actor="test")
+            self.known.add(email)
+        return email
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, or one loud line; with REQUIRE_BROWSER=1 its absence is a failure."""
+    try:
+        program = chromium.path()
+    except chromium.NoBrowser as missing:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    with sync_playwright() as playwright:
+        arguments = [
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ]
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def hashed() -> str:
+    """The password's hash: made once, it is slow on purpose."""
+    return passwords.hashed(PASSWORD)
+
+
+@pytest.fixture
+def house(database: str, redis_url: str, tmp_path: Path, hashed: str) -> Iterator[House]:
+    with running_hub(database, redis_url, tmp_path) as hub:
+        yield House(hub, hashed)
+
+
+@pytest.fixture(
+    params=[(lang, width) for lang in LANGUAGES for width in WIDTHS], ids=lambda p: f"{p[0]}-{p[1]}"
+)
+def screen(request: pytest.FixtureRequest) -> tuple[str, int]:
+    """Each language at each width."""
+    found: tuple[str, int] = request.param
+    return found
+
+
+Window = Callable[..., Sight]
+
+
+@pytest.fixture
+def window(browser: Browser, house: House) -> Iterator[Window]:
+    """Opens a window: `window(language, width)`, with `role=` somebody is logged in already."""
+    with ExitStack() as stack:
+
+        def opened(
+            language: str = "en", width: int = 1280, role: Role | None = None, theme: str = "light"
+        ) -> Sight:
+            context = browser.new_context(
+                viewport={"width": width, "height": HEIGHTS[width]},
+                locale=_LOCALES[language],
+                color_scheme="dark" if theme == "dark" else "light",
+                reduced_motion="reduce",
+            )
+            stack.callback(context.close)
+            context.add_cookies([{"name": "hub_language", "value": language, "url": house.hub.url}])
+            sight = Sight.begin(context, house.hub.url, language, width)
+            if role:
+                sight.log_in(house.email(role), PASSWORD)
+            return sight
+
+        yield opened
+
+
+@pytest.fixture
+def sight(window: Window, screen: tuple[str, int]) -> Sight:
+    """The owner, logged in, in each language at each width."""
+    return window(*screen, role="owner")
