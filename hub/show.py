@@ -30,14 +30,14 @@ _BETWEEN = 3
 
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
-    "account", "accounts", "actor", "attempts", "available", "balance", "body", "bytes", "changed",
+    "account", "accounts", "actor", "attempts", "available", "available at", "balance", "body", "bytes", "changed",
     "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
-    "document", "due", "due at", "duplicates", "effective from", "ending", "entries", "entry", "exchanges",
-    "expires at", "failed", "fault", "file", "format", "health", "hub", "id", "in force from", "key",
-    "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "name",
-    "email", "needed", "number", "ok", "outcome", "password", "pending", "points", "program", "reason",
-    "received at", "role", "roles",
-    "refused", "repeated", "replayed", "restored", "revision", "reward", "sale", "scopes", "secret", "seq",
+    "document", "due", "due at", "duplicates", "effective from", "email", "ending", "entries", "entry", "exchanges",
+    "expires at", "failed", "fault", "file", "format", "found by", "granted", "health", "hub", "id", "in force from",
+    "key", "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "movements", "name",
+    "needed", "number", "ok", "outcome", "password", "pending", "placed at", "points", "program", "reason",
+    "received at", "refused", "remaining", "repeated", "replayed", "restored", "revision", "reward", "role", "roles",
+    "sale", "scopes", "secret", "seq",
     "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone",
     "topic", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
 )

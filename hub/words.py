@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_decimal
 
 from hub.i18n import gettext as _
@@ -362,3 +362,10 @@ def day(moment: datetime, zone: str) -> str:
     """The day of a moment in the programme's time zone, as people write it."""
     pattern = _("d MMMM y")
     return str(format_date(moment.astimezone(ZoneInfo(zone)), format=pattern, locale=language()))
+
+
+def moment(when: datetime, zone: str) -> str:
+    """A moment in the programme's time zone: "24 November 2026, 00:00"."""
+    local = when.astimezone(ZoneInfo(zone))
+    clock = str(format_time(local, format="HH:mm", locale=language()))
+    return _("{day}, {clock}", day=day(when, zone), clock=clock)

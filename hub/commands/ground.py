@@ -35,10 +35,13 @@ ACTOR = f"cli:{_login()}"
 
 
 def program_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--program`, needed only where the hub has several."""
-    return click.option("-p", "--program", help="Slug or id; may be left out when there is only one.")(
-        command
-    )
+    """`--program`, needed only where the hub has several; `HUB_PROGRAM` names it for all commands."""
+    return click.option(
+        "-p",
+        "--program",
+        envvar="HUB_PROGRAM",
+        help="Slug or id; may be left out when there is only one, or HUB_PROGRAM names it.",
+    )(command)
 
 
 def find_connector(kind: str, extra: Mapping[str, str]) -> type[Connector]:

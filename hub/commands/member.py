@@ -12,6 +12,8 @@ from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 SHOWN = 50
+EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
+"""Ways to be found that name one member; by others a text names everybody it may mean."""
 
 
 @click.group("member")
@@ -24,44 +26,85 @@ def command() -> None:
 @program_option
 @json_option
 def find(text: str, program: str | None, as_json: bool) -> None:
-    """Find members by phone, e-mail, card, customer id or mem_ id.
+    """Find members by any scrap: phone, name, e-mail, card, customer id, order number, code, mem_ id.
 
-    A phone may be spelled in any way.
+    A phone may be spelled in any way, or be its last digits; a name needs no accents.
     """
+    from hub.members import view
+    from hub.members.search import search
+
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
-        rows = [_row(session, member, runtime.clock()) for member in _search(session, found, text)]
+        hits = search(session, found.id, found.region, text)
+        rows = [
+            {**_row(session, view.by_id(session, hit.member_id), runtime.clock()), "found_by": hit.by}
+            for hit in hits
+        ]
     show(rows, as_json=as_json, empty=_("No member is known as {text!r}.", text=text))
 
 
 @command.command("show")
 @click.argument("text")
+@click.option("--all", "everything", is_flag=True, help="All movements, not only the newest 50.")
 @program_option
 @json_option
-def show_(text: str, program: str | None, as_json: bool) -> None:
-    """A member's movements with running balance, newest first."""
-    from hub import words
+def show_(text: str, everything: bool, program: str | None, as_json: bool) -> None:
+    """A member, and the movements of their points with running balance, newest first.
+
+    With --json the first line is the member.
+    """
+    from hub.members import view
+
+    with ground() as runtime, runtime.sessions() as session:
+        member = only_member(session, find_program(session, program), text)
+        total = view.count_entries(session, member.id)
+        limit = max(total, 1) if everything else SHOWN
+        rows = [_movement(entry) for entry in view.entries(session, member.id, before=None, limit=limit)]
+        head = {**_row(session, member, runtime.clock()), "movements": total}
+    show_one(head, as_json=as_json)
+    show(rows, as_json=as_json, empty=_("No movement of points yet."))
+    if not as_json and len(rows) < total:
+        click.echo(_("{shown} of {total} movements; --all shows all.", shown=len(rows), total=total))
+
+
+@command.command("lots")
+@click.argument("text")
+@program_option
+@json_option
+def lots(text: str, program: str | None, as_json: bool) -> None:
+    """What is left of what a member earned, soonest expiry first."""
     from hub.members import view
 
     with ground() as runtime, runtime.sessions() as session:
         member = only_member(session, find_program(session, program), text)
         rows = [
             {
-                "seq": e.seq,
-                "points": e.amount,
-                "balance": e.balance_after,
-                "what": e.counter,
-                "codes": ", ".join(step["code"] for step in e.explanation),
-                "why": words.of_entry(e.counter, e.amount, e.explanation),
-                "sale": e.transaction,
-                "when": e.recorded_at,
+                "remaining": lot["remaining"],
+                "granted": lot["granted"],
+                "sale": lot["transaction"],
+                "number": lot["number"],
+                "placed_at": lot["placed_at"],
+                "available_at": lot["available_at"],
+                "expires_at": lot["expires_at"],
             }
-            for e in view.entries(session, member.id, before=None, limit=SHOWN)
+            for lot in view.lots(session, member.id)
         ]
-        head = _row(session, member, runtime.clock())
-    if not as_json:
-        show_one(head, as_json=False)
-    show(rows, as_json=as_json, empty=_("No movement of points yet."))
+    show(rows, as_json=as_json, empty=_("No points are left."))
+
+
+def _movement(entry: Any) -> dict[str, Any]:
+    from hub import words
+
+    return {
+        "seq": entry.seq,
+        "points": entry.amount,
+        "balance": entry.balance_after,
+        "what": entry.counter,
+        "codes": ", ".join(step["code"] for step in entry.explanation),
+        "why": words.of_entry(entry.counter, entry.amount, entry.explanation),
+        "sale": entry.transaction,
+        "when": entry.recorded_at,
+    }
 
 
 @command.command("adjust")
@@ -78,34 +121,32 @@ def adjust(
 
     Put -- before a negative number: hub member adjust --reason "..." MEMBER -- -50
     """
-    from hub.audit import record
+    from hub.desk import points as desk_points
+    from hub.desk.place import carry_out
     from hub.ids import new_id
-    from hub.ledger import commands
-    from hub.ledger.commands import Command, NotEnoughPoints, ReferenceConflict
+    from hub.ledger.commands import NotEnoughPoints, ReferenceConflict
 
-    if points == 0 or abs(points) > 2**53:
+    if points == 0 or abs(points) > desk_points.MOST:
         raise click.UsageError(_("POINTS must not be 0, and at most 2^53"))
-    with ground() as runtime, runtime.sessions.begin() as session:
-        found = find_program(session, program)
-        member = only_member(session, found, text)
-        steps = ({"code": "adjusted", "points": str(points), "reason": reason[:200]},)
-        order = Command(
-            found.id,
-            member.id,
-            f"adjust:{key or new_id('adj')}",
-            ACTOR,
-            runtime.chain_key,
-            explanation=steps,
-        )
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            member = only_member(session, found, text)
         try:
-            done = commands.adjust(session, order, points)
+            done = carry_out(
+                runtime,
+                found,
+                ACTOR,
+                lambda desk: desk_points.adjust(
+                    desk, member.id, points, reason=reason, key=key or new_id("adj")
+                ),
+            )
         except NotEnoughPoints as refused:
             raise Refusal(
                 _("only {available} points are available", available=refused.available)
             ) from None
         except ReferenceConflict:
             raise Refusal(_("the key {key!r} was used for another adjustment", key=key)) from None
-        record(session, found.id, ACTOR, "member.adjusted", member.public_id, {"points": points})
     show_one(
         {"member": member.public_id, "balance": done.balance, "repeated": done.repeated}, as_json=as_json
     )
@@ -121,19 +162,20 @@ def merge(gone: str, kept: str, program: str | None, as_json: bool) -> None:
 
     `hub member unmerge` is the way back.
     """
-    from hub.audit import record
-    from hub.ledger import merging
+    from hub.desk import merging
+    from hub.desk.place import carry_out
+    from hub.ledger.merging import NotMergeable
 
-    with ground() as runtime, runtime.sessions.begin() as session:
-        found = find_program(session, program)
-        one, other = only_member(session, found, gone), only_member(session, found, kept)
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            one, other = only_member(session, found, gone), only_member(session, found, kept)
         try:
-            order = merging.Merge(found.id, one.id, other.id, ACTOR, runtime.chain_key)
-            merging.merge(session, order)
-        except merging.NotMergeable as error:
+            carry_out(runtime, found, ACTOR, lambda desk: merging.merge(desk, one.id, other.id))
+        except NotMergeable as error:
             raise Refusal(str(error)) from None
-        record(session, found.id, ACTOR, "member.merged", one.public_id, {"into": other.public_id})
-        row = _row(session, other, runtime.clock())
+        with runtime.sessions() as session:
+            row = _row(session, other, runtime.clock())
     show_one(row, as_json=as_json)
 
 
@@ -148,26 +190,28 @@ def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_jso
 
     Each has the sales attributed to it again.
     """
-    from hub.audit import record
-    from hub.bulk import run
-    from hub.ledger import merging
+    from hub.desk import merging
+    from hub.desk.place import carry_out
+    from hub.ledger.merging import NotMergeable, Shortfall
+    from hub.members.search import row_id
 
-    with ground() as runtime, runtime.sessions.begin() as session:
-        found = find_program(session, program)
-        other = only_member(session, found, kept)
-        rows = run(
-            session,
-            "SELECT id FROM members WHERE program_id = :program AND public_id = :id",
-            {"program": found.id, "id": gone},
-        )
-        if not rows:
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            other = only_member(session, found, kept)
+            one = row_id(session, found.id, gone)
+        if one is None:
             raise Refusal(_("there is no member {gone!r}", gone=gone))
-        order = merging.Merge(found.id, rows[0].id, other.id, ACTOR, runtime.chain_key)
         try:
-            merging.unmerge(session, order, accept_shortfall=accept_debt)
-        except merging.NotMergeable as error:
+            carry_out(
+                runtime,
+                found,
+                ACTOR,
+                lambda desk: merging.unmerge(desk, one, other.id, accept_shortfall=accept_debt),
+            )
+        except NotMergeable as error:
             raise Refusal(str(error)) from None
-        except merging.Shortfall as short:
+        except Shortfall as short:
             raise Refusal(
                 _(
                     "{kept} has spent points that were the other's and would owe {points}; "
@@ -176,8 +220,8 @@ def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_jso
                     points=short.points,
                 )
             ) from None
-        record(session, found.id, ACTOR, "member.unmerged", gone, {"from": other.public_id})
-        row = _row(session, other, runtime.clock())
+        with runtime.sessions() as session:
+            row = _row(session, other, runtime.clock())
     show_one(row, as_json=as_json)
 
 
@@ -187,22 +231,20 @@ def only_member(session: Any, program: Any, text: str) -> Any:
     if not found:
         raise Refusal(_("no member is known as {text!r}", text=text))
     if len(found) > 1:
-        several = ", ".join(m.public_id for m in found)
+        several = ", ".join(f"{m.public_id} ({m.name})" if m.name else m.public_id for m in found)
         raise Refusal(_("{text!r} names several members: {several}", text=text, several=several))
     return found[0]
 
 
 def _search(session: Any, program: Any, text: str) -> list[Any]:
+    """Whom the text means: of exact keys the first that anybody has, else everybody it may mean."""
     from hub.members import view
+    from hub.members.search import search
 
-    if text.startswith("mem_"):
-        member = view.find(session, program.id, text)
-        return [member] if member else []
-    found = {}
-    for kind in ("phone", "email", "card", "customer"):
-        for row in view.search(session, program.id, program.region, kind=kind, text=text):
-            found[row.id] = row
-    return list(found.values())
+    hits = search(session, program.id, program.region, text)
+    if hits and hits[0].by in EXACT:
+        hits = [hit for hit in hits if hit.by == hits[0].by]
+    return [view.by_id(session, hit.member_id) for hit in hits]
 
 
 def _row(session: Any, member: Any, now: Any) -> dict[str, Any]:

@@ -19,25 +19,23 @@ from hub.show import json_option, show_one
 @json_option
 def command(member: str, reward: str, key: str | None, program: str | None, as_json: bool) -> None:
     """Spend points of a MEMBER (phone, e-mail, card or id) on a REWARD; its code goes to all channels."""
+    from hub.desk.place import Desk
+    from hub.desk.rewards import offers, redeem
     from hub.ledger.commands import NotEnoughPoints
-    from hub.outbox import channels
-    from hub.program import store
-    from hub.program.rules import in_force
-    from hub.redemption.redeem import KeyReused, NoSuchReward, Order, redeem
+    from hub.redemption.redeem import KeyReused, NoSuchReward
     from hub.sync.doorbell import Doorbell
 
     with ground() as runtime:
         with runtime.sessions.begin() as session:
             found = find_program(session, program)
             who = only_member(session, found, member)
-            rules = in_force(store.versions(session, found), runtime.clock())
-            order = Order(found.id, who.id, reward, ACTOR, runtime.chain_key, key=key)
+            desk = Desk(runtime, session, found, ACTOR)
             try:
-                done = redeem(session, order, rules, channels.of_program(session, found.id))
+                done = redeem(desk, who.id, reward, key=key)
             except NoSuchReward:
-                if not rules.rewards:
+                known = ", ".join(offer.reward.id for offer in offers(desk, 0))
+                if not known:
                     raise Refusal(_("the programme has no rewards yet")) from None
-                known = ", ".join(rules.rewards)
                 raise Refusal(
                     _("there is no reward {reward!r}; there are: {known}", reward=reward, known=known)
                 ) from None

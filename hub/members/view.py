@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,6 +14,12 @@ from hub.members.identity import card, email, phone
 _ROOT = """SELECT root.id, root.public_id, root.name, root.created_at
            FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)"""
 
+_OWN = """(SELECT id FROM members WHERE id = :member UNION ALL SELECT id FROM members WHERE alias_of = :member)"""
+"""The rows of one person: the member and what was merged into it."""
+
+SOON = timedelta(days=30)
+"""What expires within this is said to expire soon."""
+
 
 def find(session: Session, program_id: int, public_id: str) -> Any | None:
     """The member with that id, or the one it was merged into."""
@@ -22,6 +29,34 @@ def find(session: Session, program_id: int, public_id: str) -> Any | None:
         {"program": program_id, "id": public_id},
     )
     return rows[0] if rows else None
+
+
+def by_id(session: Session, member_id: int) -> Any:
+    """The member of that row, or the one it was merged into."""
+    return run(session, f"{_ROOT} WHERE m.id = :id", {"id": member_id})[0]
+
+
+def row(session: Session, member_id: int) -> Any:
+    """The member of that very row, merged or not."""
+    sql = "SELECT id, public_id, name, alias_of, created_at FROM members WHERE id = :id"
+    return run(session, sql, {"id": member_id})[0]
+
+
+def cards(session: Session, members: Sequence[int]) -> list[dict[str, Any]]:
+    """A line for each of these members, in their order: name, one phone, one e-mail, balance."""
+    rows = run(
+        session,
+        """SELECT m.id, m.public_id, m.name, m.created_at, coalesce(a.balance, 0) AS balance,
+                  (SELECT min(value) FROM identities WHERE member_id = m.id AND kind = 'phone'
+                     AND gone_at IS NULL) AS phone,
+                  (SELECT min(value) FROM identities WHERE member_id = m.id AND kind = 'email'
+                     AND gone_at IS NULL) AS email,
+                  (SELECT count(*) FROM members alias WHERE alias.alias_of = m.id) AS aliases
+           FROM members m LEFT JOIN accounts a ON a.member_id = m.id WHERE m.id = ANY(:ids)""",
+        {"ids": list(members)},
+    )
+    by_member = {row.id: dict(row._mapping) for row in rows}
+    return [by_member[member] for member in members if member in by_member]
 
 
 def search(session: Session, program_id: int, region: str, *, kind: str, text: str) -> list[Any]:
@@ -45,10 +80,9 @@ def identities(session: Session, member_id: int) -> list[dict[str, Any]]:
         dict(row._mapping)
         for row in run(
             session,
-            """SELECT i.kind, i.value, c.public_id AS channel
-               FROM members m JOIN identities i ON i.member_id = m.id AND i.gone_at IS NULL
-               LEFT JOIN channels c ON c.id = i.scope
-               WHERE coalesce(m.alias_of, m.id) = :member ORDER BY i.id""",
+            f"""SELECT i.kind, i.value, c.public_id AS channel, c.name AS channel_name, i.created_at
+                FROM identities i LEFT JOIN channels c ON c.id = i.scope
+                WHERE i.member_id IN {_OWN} AND i.gone_at IS NULL ORDER BY i.id""",
             {"member": member_id},
         )
     ]
@@ -69,14 +103,33 @@ def balance(session: Session, member_id: int, now: datetime) -> dict[str, int]:
     return {name: int(value) for name, value in row._mapping.items()}
 
 
+def outlook(session: Session, member_id: int, now: datetime) -> dict[str, Any]:
+    """What becomes available next and when, and what expires within `SOON` and from when on; the
+    times are None where there is nothing."""
+    row = run(
+        session,
+        """SELECT min(l.available_at) FILTER (WHERE l.available_at > :now) AS vests_at,
+                  coalesce(sum(l.remaining) FILTER (WHERE l.expires_at <= :soon AND l.expires_at > :now), 0)
+                      AS expiring,
+                  min(l.expires_at) FILTER (WHERE l.expires_at <= :soon AND l.expires_at > :now) AS expires_at
+           FROM accounts a JOIN lots l ON l.account_id = a.id AND l.remaining > 0
+           WHERE a.member_id = :member""",
+        {"member": member_id, "now": now, "soon": now + SOON},
+    )[0]
+    return {**row._mapping, "expiring": int(row.expiring)}
+
+
 def lots(session: Session, member_id: int) -> list[dict[str, Any]]:
-    """Open lots, soonest expiry first."""
+    """Open lots, soonest expiry first; `key` and `transaction` say where they came from."""
     return [
         dict(row._mapping)
         for row in run(
             session,
-            """SELECT l.granted, l.remaining, l.placed_at, l.available_at, l.expires_at
+            """SELECT l.granted, l.remaining, l.placed_at, l.available_at, l.expires_at, l.key,
+                      t.public_id AS transaction, t.number
                FROM lots l JOIN accounts a ON a.id = l.account_id
+               LEFT JOIN transactions t ON t.program_id = a.program_id
+                AND t.id = CASE WHEN l.key ~ '^sale:[0-9]+$' THEN CAST(substr(l.key, 6) AS bigint) END
                WHERE a.member_id = :member AND l.remaining > 0
                ORDER BY l.expires_at NULLS LAST, l.placed_at LIMIT 500""",
             {"member": member_id},
@@ -90,11 +143,92 @@ def entries(session: Session, member_id: int, *, before: int | None, limit: int)
         run(
             session,
             """SELECT e.seq, e.amount, e.counter, e.balance_after, e.occurred_at, e.recorded_at, e.explanation,
-                      e.reference, t.public_id AS transaction
+                      e.reference, e.subject, e.actor, t.public_id AS transaction, t.number,
+                      r.public_id AS redemption, v.code
                FROM entries e JOIN accounts a ON a.id = e.account_id
                LEFT JOIN transactions t ON t.id = e.transaction_id
+               LEFT JOIN redemptions r
+                 ON r.id = CASE WHEN e.subject ~ '^red:[0-9]+$' THEN CAST(substr(e.subject, 5) AS bigint) END
+               LEFT JOIN vouchers v ON v.redemption_id = r.id
                WHERE a.member_id = :member AND e.seq < coalesce(CAST(:before AS bigint), 9223372036854775807)
                ORDER BY e.seq DESC LIMIT :limit""",
             {"member": member_id, "before": before, "limit": limit},
         )
     )
+
+
+def count_entries(session: Session, member_id: int) -> int:
+    """How many movements there are in all: the account numbers them without a gap."""
+    rows = run(session, "SELECT seq FROM accounts WHERE member_id = :id", {"id": member_id})
+    return int(rows[0].seq) if rows else 0
+
+
+def aliases(session: Session, member_id: int) -> list[Any]:
+    """The members that were merged into this one."""
+    return list(
+        run(
+            session,
+            "SELECT id, public_id, name, created_at FROM members WHERE alias_of = :id ORDER BY id",
+            {"id": member_id},
+        )
+    )
+
+
+def suggestions(session: Session, member_id: int) -> list[Any]:
+    """Members who may be the same person as this one, and why; nothing that was settled."""
+    return list(
+        run(
+            session,
+            f"""SELECT DISTINCT ON (other.id) other.id, other.public_id, other.name, s.reason, s.created_at
+                FROM (SELECT other_id AS theirs, reason, created_at FROM merge_suggestions
+                      WHERE member_id IN {_OWN} AND settled_at IS NULL
+                      UNION ALL
+                      SELECT member_id, reason, created_at FROM merge_suggestions
+                      WHERE other_id IN {_OWN} AND settled_at IS NULL) AS s
+                JOIN members m ON m.id = s.theirs
+                JOIN members other ON other.id = coalesce(m.alias_of, m.id)
+                WHERE other.id <> :member ORDER BY other.id, s.created_at""",
+            {"member": member_id},
+        )
+    )
+
+
+def consents(session: Session, member_id: int) -> list[Any]:
+    """What the member agreed to, newest word of each channel on each matter."""
+    return list(
+        run(
+            session,
+            f"""SELECT DISTINCT ON (c.what, c.channel_id) c.what, c.given, c.at, c.wording, ch.name AS channel
+                FROM consents c LEFT JOIN channels ch ON ch.id = c.channel_id
+                WHERE c.member_id IN {_OWN} ORDER BY c.what, c.channel_id, c.at DESC""",
+            {"member": member_id},
+        )
+    )
+
+
+def vouchers(session: Session, member_id: int, *, limit: int = 50) -> list[dict[str, Any]]:
+    """Codes the member bought, newest first, each with its state in every channel and its uses."""
+    rows = run(
+        session,
+        f"""SELECT v.id, v.public_id, v.code, v.state, v.created_at, v.expires_at, v.uses, r.reward, r.points,
+                   r.reward_terms, r.public_id AS redemption
+            FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+            WHERE v.member_id IN {_OWN} ORDER BY v.id DESC LIMIT :limit""",
+        {"member": member_id, "limit": limit},
+    )
+    found = {row.id: {**row._mapping, "channels": [], "orders": []} for row in rows}
+    for row in run(
+        session,
+        """SELECT vc.voucher_id, c.name, vc.state FROM voucher_channels vc JOIN channels c ON c.id = vc.channel_id
+           WHERE vc.voucher_id = ANY(:ids) ORDER BY c.id""",
+        {"ids": list(found)},
+    ):
+        found[row.voucher_id]["channels"].append(row)
+    for row in run(
+        session,
+        """SELECT u.voucher_id, t.public_id, t.number FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
+           WHERE u.voucher_id = ANY(:ids) AND u.present ORDER BY t.id""",
+        {"ids": list(found)},
+    ):
+        found[row.voucher_id]["orders"].append(row)
+    return list(found.values())

@@ -64,10 +64,12 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     Raises `NoSuchReward`, `commands.NotEnoughPoints` (nothing was changed) and `KeyReused`. The
     same key again answers with the first redemption.
     """
+    digest = input_hash(order.member_id, order.reward)
+    if is_used(session, order.program_id, order.key):
+        return _earlier(session, order, digest)  # also when the reward is offered no more
     reward = rules.rewards.get(order.reward)
     if reward is None:
         raise NoSuchReward(order.reward)
-    digest = input_hash(order.member_id, order.reward)
     row_id = _insert(session, order, reward, digest)
     if row_id is None:
         return _earlier(session, order, digest)
@@ -91,6 +93,14 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     voucher = _voucher(session, order, row_id, reward)
     _plan(session, order.program_id, voucher, channels)
     return find(session, order.program_id, redemption_id=row_id)
+
+
+def is_used(session: Session, program_id: int, key: str | None) -> bool:
+    """Whether a redemption was made under this key."""
+    if key is None:
+        return False
+    sql = "SELECT 1 FROM redemptions WHERE program_id = :program AND idempotency_key = :key"
+    return bool(run(session, sql, {"program": program_id, "key": key}))
 
 
 def find(session: Session, program_id: int, *, redemption_id: int, repeated: bool = False) -> Redeemed:

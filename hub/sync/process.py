@@ -29,12 +29,11 @@ from hub.outbox import channels, deliveries
 from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost, Push
 from hub.program import store
-from hub.program.rules import Rules
 from hub.redemption import uses
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
+from hub.sync.ground import ground_of
 from hub.sync.understand import Understood, understand
-from hub.transactions.judge import Situation
 from hub.transactions.post import (
     Ground,
     Key,
@@ -177,7 +176,8 @@ class Batch:
         if missing:
             known |= channels.by_ids(session, missing)
         connectors = _connectors(runtime, {d.channel_id: known[d.channel_id] for d in claimed})
-        ground = _ground(runtime, program, store.versions(session, program), known, connectors)
+        kinds = {i: type(connector) for i, connector in connectors.items()}
+        ground = ground_of(runtime, session, program, known, kinds, actor="hub:process")
         understood = [_understood(connectors.get(d.channel_id), known[d.channel_id], d) for d in claimed]
         return cls(runtime, program_id, known, ground, understood)
 
@@ -221,24 +221,6 @@ def _understood(connector: Connector | None, channel: Channel, delivery: Claimed
         lacking = Misconfigured("no_connector", f"there is no connector {channel.kind!r:.50}")
         return Understood(delivery, lacking)
     return understand(connector, delivery)
-
-
-def _ground(
-    runtime: Runtime,
-    program: store.Program,
-    versions: Sequence[Rules],
-    known: Mapping[int, Channel],
-    connectors: Mapping[int, Connector],
-) -> Ground:
-    kinds = {c.kind for c in known.values() if c.status != "disconnected"}
-    return Ground(
-        program.id,
-        known,
-        traits={i: channels.traits(type(connector)) for i, connector in connectors.items()},
-        situations={i: Situation(versions, program.starts_at, kinds, c.kind) for i, c in known.items()},
-        chain_key=runtime.chain_key,
-        actor="hub:process",
-    )
 
 
 @dataclass

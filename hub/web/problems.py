@@ -122,7 +122,8 @@ def _invalid(error: HTTPException) -> Response:
     """What webargs found, as one sentence and the whole list."""
     messages = _worded(getattr(error, "data", {}).get("messages", {}))
     path, sentence = first_error(messages, "$")
-    detail = f"{path.removeprefix('$.')}: {sentence}"
+    named = path.removeprefix("$").lstrip(".").partition(".")[2]  # without "json" or "query"
+    detail = f"{named}: {sentence}" if named else sentence
     return Problem(422, "invalid_request", _("Invalid request"), detail, errors=messages).response()
 
 

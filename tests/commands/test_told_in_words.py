@@ -72,14 +72,15 @@ def test_points_are_told_with_their_numbers(hub: Hub, till: str, tell: Tell) -> 
     hub.work()
     refund(till, sale, "50000")
     hub.work()
-    back, given = tell("vi", "member", "show", "0912345678")
+    head, back, given = tell("vi", "member", "show", "0912345678")
+    assert (head["name"], head["balance"], head["movements"]) == ("Ann", 8, 2)
     assert (given["points"], given["codes"]) == (13, "rate, rounding")
     assert given["why"].replace("\xa0", " ") == (
         "cứ 10.000 ₫ được 1 điểm: 125.000 ₫ được 12,5; làm tròn đến điểm gần nhất: +0,5"
     )
     assert back["points"] == -5
     assert back["why"].startswith("đơn hàng hiện được 8 điểm: cứ ")
-    english = tell("en", "member", "show", "0912345678")[0]["why"]
+    english = tell("en", "member", "show", "0912345678")[1]["why"]
     assert english.startswith(
         "the sale is now worth 8 points: 1 point for every ₫10,000: ₫75,000 give 7.5"
     )

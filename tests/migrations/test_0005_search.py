@@ -30,8 +30,9 @@ def bare(servers: Servers, worker_id: str) -> Iterator[str]:
 def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: Path) -> None:
     earlier = tmp_path / "migrations"
     shutil.copytree(migrate.DIRECTORY, earlier)
-    for file in (earlier / "versions").glob("0005*"):
-        file.unlink()
+    for file in (earlier / "versions").glob("*.py"):
+        if file.name >= "0005":
+            file.unlink()
     migrate.upgrade(bare, earlier)
     engine = make_engine(bare)
     with make_sessions(engine)() as session:
@@ -40,7 +41,8 @@ def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: 
             session, "transactions", public_id="txn_1", program_id=ground.program,
             channel_id=ground.channel, external_id="1", number="#1001", goods_net=90, member_id=ground.ann,
         )  # fmt: skip
-    assert migrate.upgrade(bare)[-1] >= "0005"
+        session.commit()
+    assert "0005" in migrate.upgrade(bare)
     with make_sessions(engine)() as session:
         for words in ("ann", "1001"):
             assert [h.member_id for h in search.search(session, ground.program, "VN", words)]

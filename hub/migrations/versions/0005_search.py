@@ -34,6 +34,7 @@ CREATE INDEX members_by_beginning ON members (program_id, (hub_plain(name)) COLL
 CREATE INDEX members_newest ON members (program_id, id DESC) WHERE alias_of IS NULL;
 CREATE INDEX identities_by_value ON identities (program_id, kind, value COLLATE "C");
 CREATE INDEX identities_by_last_digits ON identities (program_id, (reverse(value)) COLLATE "C") WHERE kind = 'phone';
+CREATE INDEX merge_suggestions_of_other ON merge_suggestions (other_id) WHERE settled_at IS NULL;
 """
 
 ORDERS = """

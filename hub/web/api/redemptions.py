@@ -9,14 +9,15 @@ from marshmallow import Schema, fields, validate
 
 from hub import words
 from hub.bulk import run
+from hub.desk.place import Desk
+from hub.desk.rewards import redeem
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
-from hub.outbox import channels
 from hub.program import store
 from hub.program.rules import Reward, in_force
 from hub.redemption import redeem as redemption
-from hub.redemption.redeem import KeyReused, NoSuchReward, Order
+from hub.redemption.redeem import KeyReused, NoSuchReward
 from hub.redemption.uses import code_key
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
 from hub.web.keys import caller, requires
@@ -91,26 +92,22 @@ def create(wish: dict[str, str]) -> dict[str, Any]:
     """Spend points on a reward. The header `Idempotency-Key` makes it safe to repeat: the same key
     answers with the first redemption, and with 422 when it was for something else."""
     key = _idempotency_key()
-    program, chain_key = caller().program, runtime().chain_key
+    program = caller().program
     with transaction() as session:
         member = view.find(session, program.id, wish["member"])
         if member is None:
+            if redemption.is_used(session, program.id, key):
+                raise _key_reused()
             raise not_found("member")
-        order = Order(program.id, member.id, wish["reward"], caller().actor, chain_key, key=key)
-        rules = in_force(store.versions(session, program), now())
+        desk = Desk(runtime(), session, program, caller().actor)
         try:
-            done = redemption.redeem(session, order, rules, channels.of_program(session, program.id))
+            done = redeem(desk, member.id, wish["reward"], key=key)
         except NoSuchReward:
             raise not_found("reward") from None
         except NotEnoughPoints as refused:
             raise not_enough(refused) from None
         except KeyReused:
-            raise Problem(
-                422,
-                "key_reused",
-                _("Key reused"),
-                _("This Idempotency-Key was used for another request."),
-            ) from None
+            raise _key_reused() from None
     return _redeemed(done)
 
 
@@ -166,6 +163,11 @@ def voucher(code: str) -> dict[str, Any]:
     }
 
 
+def _key_reused() -> Problem:
+    said = _("This Idempotency-Key was used for another request.")
+    return Problem(422, "key_reused", _("Key reused"), said)
+
+
 def _idempotency_key() -> str | None:
     """The caller's key, whole: two long keys cut to the same beginning would be one redemption."""
     key = request.headers.get("Idempotency-Key", "")
@@ -185,10 +187,10 @@ def not_enough(refused: NotEnoughPoints) -> Problem:
     if refused.pending and refused.vests_at:
         detail = _(
             "The reward costs {needed}; {available} are available, and {pending} more become available "
-            "from {day} on.",
+            "from {moment} on.",
             **said,
             pending=words.number(refused.pending),
-            day=words.day(refused.vests_at, caller().program.time_zone),
+            moment=words.moment(refused.vests_at, caller().program.time_zone),
         )
     else:
         detail = _("The reward costs {needed}; {available} are available.", **said)

@@ -1,0 +1,1 @@
+"""What people do for a member by hand: each deed with its audit and what channels are told of it."""

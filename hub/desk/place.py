@@ -1,0 +1,75 @@
+"""The desk itself: who acts, in which program, in whose transaction; and rehearsing a deed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from hub.audit import record
+from hub.ledger.accounts import RootChanged
+from hub.members.resolve import Collision
+from hub.outbox import channels, deliveries
+from hub.program.store import Program
+from hub.runtime import Runtime
+from hub.sync.process import balance_pushes
+
+Result = TypeVar("Result")
+
+_AGAIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where one deed is done; the caller owns the session's transaction."""
+
+    runtime: Runtime
+    session: Session
+    program: Program
+    actor: str
+    """As noted on entries and in the audit."""
+
+    def note(self, action: str, subject: str, **detail: Any) -> None:
+        """Write a deed into the audit; the detail holds no personal data."""
+        record(self.session, self.program.id, self.actor, action, subject, detail)
+
+    def tell_balances(self, members: Iterable[int]) -> None:
+        """Make the balances of these members due in every channel that shows balances."""
+        known = channels.of_program(self.session, self.program.id)
+        pushes = balance_pushes(self.runtime, self.program.id, known, members)
+        deliveries.enqueue(self.session, pushes)
+
+
+def carry_out(runtime: Runtime, program: Program, actor: str, deed: Callable[[Desk], Result]) -> Result:
+    """A deed in a transaction of its own, tried again when another process came between (a lock that
+    was not to be had in time, a member merged meanwhile); whatever it refuses with is raised."""
+    for attempt in range(_AGAIN):
+        try:
+            with runtime.sessions.begin() as session:
+                return deed(Desk(runtime, session, program, actor))
+        except (Collision, RootChanged, OperationalError):
+            if attempt == _AGAIN - 1:
+                raise
+            time.sleep(0.02 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def rehearsal(session: Session) -> Iterator[None]:
+    """Whatever is done inside the block is undone at its end: a preview is the deed itself, so it
+    cannot show anything else than what would happen."""
+    point = session.begin_nested()
+    try:
+        yield
+    finally:
+        point.rollback()
+
+
+def changed(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    """By how many points a balance moved."""
+    return after["balance"] - before["balance"]

@@ -1,0 +1,50 @@
+"""Giving and taking points by hand, with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hub.desk.place import Desk, rehearsal
+from hub.ledger import commands
+from hub.ledger.commands import Command
+from hub.members import view
+
+MOST = 2**53
+"""Points one adjustment may move."""
+LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Points of a member before and after. `repeated`: it had been carried out before."""
+
+    before: int
+    balance: int
+    available: int
+    repeated: bool
+
+
+def adjust(desk: Desk, member_id: int, points: int, *, reason: str, key: str) -> Adjusted:
+    """Give (points > 0) or take (points < 0). The same key does it once. Raises `NotEnoughPoints`
+    (more is taken than is available) and `ReferenceConflict` (the key was for something else)."""
+    member = view.by_id(desk.session, member_id)
+    before = view.balance(desk.session, member.id, desk.runtime.clock())["balance"]
+    order = Command(
+        desk.program.id,
+        member.id,
+        f"adjust:{key}",
+        desk.actor,
+        desk.runtime.chain_key,
+        explanation=({"code": "adjusted", "points": str(points), "reason": reason[:LONGEST_REASON]},),
+    )
+    done = commands.adjust(desk.session, order, points)
+    if not done.repeated:
+        desk.note("member.adjusted", member.public_id, points=points)
+        desk.tell_balances([member.id])
+    return Adjusted(before, done.balance, done.available, done.repeated)
+
+
+def preview(desk: Desk, member_id: int, points: int) -> Adjusted:
+    """What `adjust` would come to; raises what it would raise."""
+    with rehearsal(desk.session):
+        return adjust(desk, member_id, points, reason="", key="preview")

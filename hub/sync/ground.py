@@ -1,0 +1,38 @@
+"""What posting needs to know of a program: its channels, their traits, its rules, its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.orm import Session
+
+from hub.connector import Connector
+from hub.outbox import channels
+from hub.outbox.channels import Channel
+from hub.program import store
+from hub.runtime import Runtime
+from hub.transactions.judge import Situation
+from hub.transactions.post import Ground
+
+
+def ground_of(
+    runtime: Runtime,
+    session: Session,
+    program: store.Program,
+    known: Mapping[int, Channel],
+    connectors: Mapping[int, type[Connector]],
+    *,
+    actor: str,
+) -> Ground:
+    """The ground of one batch or one deed. `known`: the program's channels and those its sales came
+    through; `connectors`: of those alone whose sales are folded, by channel."""
+    versions = store.versions(session, program)
+    kinds = {c.kind for c in known.values() if c.status != "disconnected"}
+    return Ground(
+        program.id,
+        known,
+        traits={i: channels.traits(connector) for i, connector in connectors.items()},
+        situations={i: Situation(versions, program.starts_at, kinds, c.kind) for i, c in known.items()},
+        chain_key=runtime.chain_key,
+        actor=actor,
+    )
