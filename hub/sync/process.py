@@ -206,6 +206,13 @@ class Batch:
         """Merge, judge, post, tell the channels, finish. Raises `Collision`, `RootChanged`: do it again."""
         _Posting(self, session, directory).run(started)
 
+    def rehearse(self, session: Session) -> tuple[list[Finish], Mapping[Key, Transaction]]:
+        """`meet` and `post` in one transaction, up to the deliveries' own rows: the caller rolls it
+        back. Returns how each delivery would end, and the sales."""
+        posting = _Posting(self, session, self.meet(session))
+        transactions = posting.carry_out()
+        return posting.endings(transactions, 0), transactions
+
 
 def _connectors(runtime: Runtime, by_id: Mapping[int, Channel]) -> dict[int, Connector]:
     """Of the channels whose messages these are; one that is not installed any more is left out."""
@@ -232,6 +239,13 @@ class _Posting:
     directory: Directory
 
     def run(self, started: float) -> None:
+        transactions = self.carry_out()
+        finishes = self.endings(transactions, int((time.monotonic() - started) * 1000))
+        deliveries.finish(self.session, finishes, worker=self.batch.runtime.name)
+        self._release_waiting(self.batch.understood, transactions)
+
+    def carry_out(self) -> Mapping[Key, Transaction]:
+        """Everything but the deliveries' own rows."""
         good, ground = self.batch.good, self.batch.ground
         also = self._learn_products(good)
         transactions = post_arrivals(
@@ -248,7 +262,7 @@ class _Posting:
         touched = self.vouchers.settle(ground.situations, self.batch.channels.values())
         self._tell(transactions.values(), touched)
         self._look_up(good, transactions)
-        self._finish(transactions, int((time.monotonic() - started) * 1000))
+        return transactions
 
     def _lock_vouchers(self, transactions: Mapping[Key, Transaction]) -> set[int]:
         """Vouchers are locked after transactions and before accounts, those of their owners among
@@ -339,7 +353,10 @@ class _Posting:
 
     # --- ends ---
 
-    def _finish(self, transactions: Mapping[Key, Transaction], milliseconds: int) -> None:
+    def endings(
+        self, transactions: Mapping[Key, Transaction], milliseconds: int
+    ) -> list[Finish]:
+        """How each delivery ends."""
         understood = self.batch.understood
         now = self.batch.runtime.clock()
         share = milliseconds // max(1, len(understood))
@@ -349,8 +366,7 @@ class _Posting:
                 finishes.append(deliveries.failure(u.delivery, u.fault, now, milliseconds=share))
             else:
                 finishes.append(_ending(u, transactions, share))
-        deliveries.finish(self.session, finishes, worker=self.batch.runtime.name)
-        self._release_waiting(understood, transactions)
+        return finishes
 
     def _release_waiting(
         self, understood: Iterable[Understood], transactions: Mapping[Key, Transaction]
