@@ -353,9 +353,7 @@ class _Posting:
 
     # --- ends ---
 
-    def endings(
-        self, transactions: Mapping[Key, Transaction], milliseconds: int
-    ) -> list[Finish]:
+    def endings(self, transactions: Mapping[Key, Transaction], milliseconds: int) -> list[Finish]:
         """How each delivery ends."""
         understood = self.batch.understood
         now = self.batch.runtime.clock()

@@ -177,7 +177,7 @@ FROM deliveries WHERE program_id = :program AND id = ANY(:ids) ORDER BY id
 """
 _ROWS = """
 SELECT id, program_id, channel_id, topic, key, subject, source, headers, body, body_hash, received_at,
-       1 AS attempts, generation, 0 AS token
+       1 AS attempts, generation, 0 AS token, priority
 FROM deliveries WHERE program_id = :program AND id = ANY(:ids) ORDER BY id
 """
 
@@ -216,9 +216,7 @@ def _batches(
         yield batch
 
 
-def _sales(
-    runtime: Runtime, program_id: int, rows: Sequence[Row[Any]], ends: float
-) -> dict[int, str]:
+def _sales(runtime: Runtime, program_id: int, rows: Sequence[Row[Any]], ends: float) -> dict[int, str]:
     """Which sale each is about, as its connector understands it now."""
     found: dict[int, str] = {}
     for start in range(0, len(rows), _BATCH):
@@ -304,7 +302,9 @@ def _carry_out(
     batch = Batch.read(runtime, session, program_id, _load(session, program_id, ids))
     finishes, transactions = batch.rehearse(session)
     about = {u.delivery.id: _ids(u.keys, transactions) for u in batch.understood}
-    return [(f, about[f.delivery.id]) for f in finishes], _effects(session, program_id, dict(last._mapping))
+    return [(f, about[f.delivery.id]) for f in finishes], _effects(
+        session, program_id, dict(last._mapping)
+    )
 
 
 def _ids(keys: Sequence[Key], transactions: Mapping[Key, Transaction]) -> set[int]:
