@@ -38,7 +38,7 @@ HEADING_WORDS: tuple[str, ...] = (
     "needed", "number", "ok", "outcome", "password", "pending", "placed at", "points", "program", "reason",
     "received at", "refused", "remaining", "repeated", "replayed", "restored", "revision", "reward", "role", "roles",
     "sale", "scopes", "secret", "seq",
-    "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone",
+    "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone", "to come",
     "topic", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
 )
 # fmt: on

@@ -172,7 +172,7 @@ def _spread(ids: Sequence[int], most: int) -> list[int]:
 
 _HEADS = """
 SELECT id, direction, channel_id, state, length(body) AS bytes,
-       state = 'working' OR (state = 'due' AND due_at <= clock_timestamp()) AS busy
+       state = 'working' OR (state = 'due' AND (due_at <= clock_timestamp() OR code IS NULL)) AS busy
 FROM deliveries WHERE program_id = :program AND id = ANY(:ids) ORDER BY id
 """
 _ROWS = """

@@ -24,7 +24,7 @@ from hub.ledger.accounts import RootChanged
 from hub.outbox import channels, deliveries
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import process, push
+from hub.sync import process, push, replays
 from hub.sync.doorbell import Doorbell
 
 log = structlog.get_logger()
@@ -52,6 +52,7 @@ class Sweeper:
             freed = deliveries.free_stuck(session)
         if freed:
             log.info("freed stuck deliveries", count=len(freed))
+        replays.advance_all(self.runtime)
         self._ring()
         self._settle()
         self._forget()
@@ -104,6 +105,7 @@ class Sweeper:
                 "DELETE FROM quarantine WHERE received_at < clock_timestamp() - CAST(:age AS interval)",
                 {"age": timedelta(days=self.runtime.settings.quarantine_days)},
             )
+            replays.forget(session)
         self._forgot_at = time.monotonic()
 
 
@@ -130,6 +132,7 @@ def after_restore(session: Session) -> None:
     """Make a restored hub safe: what was being read in is due again; what was on its way out waits
     for a person, since nobody knows what the channels have seen after the backup was made."""
     execute(session, "DELETE FROM leases")
+    replays.after_restore(session)
     execute(
         session,
         """UPDATE deliveries SET state = 'due', lease_until = NULL, lease_token = NULL, due_at = clock_timestamp()

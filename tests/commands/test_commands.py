@@ -229,3 +229,24 @@ def test_a_wrong_secret_is_seen_put_right_and_the_next_sale_counts(
 def test_several_programmes_must_be_named(run: Command) -> None:
     run("program", "add", "other")
     assert "name one with --program: corner, other" in run("member", "find", "x", code=1)[0]["said"]
+
+
+def test_a_dry_run_says_what_a_replay_would_change_and_changes_nothing(
+    run: Command, hub: Hub, till: str
+) -> None:
+    sell(till)
+    with hub.runtime.sessions.begin() as session:
+        session.execute(
+            text("UPDATE deliveries SET state = 'parked', code = 'unexpected', fault = 'hub'")
+        )
+    said = run("replay", "--failed", "--dry-run", as_json=False)[0]["said"]
+    assert said == "1 message. If replayed now: 1 would give 9 points to 1 member.\n"
+    (summary,) = run("replay", "--failed", "--dry-run")
+    assert (summary["given"], summary["given_to"], summary["changes"]) == (9, 1, 1)
+    assert hub.rows("SELECT 1 FROM entries") == []
+    assert run("replay", "--failed", "--code", "other")[0]["replayed"] == 0
+    assert run("replay", "--failed", "--code", "unexpected")[0]["replayed"] == 1
+    hub.work()
+    assert hub.balance(phone="+84912345678") == 9
+    assert "go with --failed" in run("replay", "1", "--code", "x", code=2)[0]["said"]
+    assert "there is no channel" in run("replay", "--failed", "--channel", "x", code=1)[0]["said"]

@@ -65,7 +65,8 @@ CREATE TABLE replay_items (
     FOREIGN KEY (program_id, replay_id) REFERENCES replays (program_id, id) ON DELETE CASCADE,
     FOREIGN KEY (program_id, delivery_id) REFERENCES deliveries (program_id, id)
 );
-CREATE INDEX replay_items_open ON replay_items (replay_id, state, place) WHERE state IN ('planned', 'released');
+CREATE INDEX replay_items_planned ON replay_items (replay_id, place) WHERE state = 'planned';
+CREATE INDEX replay_items_released ON replay_items (replay_id) WHERE state = 'released';
 CREATE INDEX replay_items_of_delivery ON replay_items (delivery_id);
 """
 
