@@ -55,17 +55,17 @@ def forecast(summary: Mapping[str, Any], own: Mapping[str, str] = words.NO_WORDS
     channels' codes."""
     total = ngettext("{n} message.", "{n} messages.", summary["total"], n=words.number(summary["total"]))
     parts = [part for part in _parts(summary, own) if part]
-    if not summary["of"]:
-        return f"{total} {_('It could not be rehearsed just now; try it again.')}"
-    if not parts:
-        return f"{total} {_('Nothing would happen.')}"
     said = ", ".join(parts)
-    if summary["of"] < summary["total"]:
-        told = _(
-            "About, from {of} that were rehearsed: {said}.", of=words.number(summary["of"]), said=said
-        )
-        return f"{total} {told}"
-    return f"{total} {_('If replayed now: {said}.', said=said)}"
+    if not summary["of"]:
+        told = _("It could not be rehearsed just now; try it again.")
+    elif not parts:
+        told = _("Nothing would happen.")
+    elif summary["of"] < summary["total"]:
+        of = words.number(summary["of"])
+        told = _("About, from {of} that were rehearsed: {said}.", of=of, said=said)
+    else:
+        told = _("If replayed now: {said}.", said=said)
+    return f"{total} {told}"
 
 
 def _parts(summary: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
