@@ -13,7 +13,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from hub.canonical import Deleted, Happening, Thin
+from hub.canonical import CustomerMerged, Deleted, Happening, Thin
 from hub.connector import Command, Connector, Inbound, Lookup, Receipt, Verdict
 from hub.transactions.codec import refund_from_json, sale_from_json
 
@@ -42,6 +42,8 @@ class ModelShop(Connector):
                 return [sale_from_json(message["sale"])]
             case "refund":
                 return [refund_from_json(message["refund"])]
+            case "merged":
+                return [CustomerMerged(message["kept"], message["gone"], inbound.received_at)]
             case "thin":
                 return [Thin("sale", message["id"])]
             case "gone":

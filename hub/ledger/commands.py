@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.ledger import accounts
-from hub.ledger.accounts import Account, Locked
+from hub.ledger.accounts import Account, Locked, RootChanged
 from hub.ledger.entry import Counter, Draft, input_hash
 from hub.ledger.ingredients import load_ingredients
 from hub.ledger.lots import Book
 from hub.ledger.write import write
+
+_TRIES = 5
 
 
 class NotEnoughPoints(Exception):
@@ -114,6 +116,26 @@ def settle(
     write(session, locked)
 
 
+def _lock(session: Session, command: Command) -> Locked:
+    """The member's account. A merge may come between: the savepoint gives back what was locked, so
+    that the order of locks holds (rules.md C4). Raises `RootChanged` when merges do not end."""
+    for attempt in range(_TRIES):
+        try:
+            with session.begin_nested():
+                return accounts.lock(
+                    session,
+                    command.program_id,
+                    [command.member_id],
+                    chain_key=command.chain_key,
+                    actor=command.actor,
+                    now=command.now,
+                )
+        except RootChanged:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError
+
+
 def _carry_out(
     session: Session,
     command: Command,
@@ -124,14 +146,7 @@ def _carry_out(
     need: int,
     times: Mapping[str, datetime | None] | None = None,
 ) -> Done:
-    locked = accounts.lock(
-        session,
-        command.program_id,
-        [command.member_id],
-        chain_key=command.chain_key,
-        actor=command.actor,
-        now=command.now,
-    )
+    locked = _lock(session, command)
     account = locked.accounts[locked.roots[command.member_id]]
     digest = input_hash(counter, subject, amount, command.member_id, dict(times or {}))
     if _done_before(session, command, digest):

@@ -152,6 +152,18 @@ def claim(session: Session, direction: Direction, *, limit: int, lease: timedelt
     return sorted(claimed, key=lambda c: (c.priority, c.id))
 
 
+def read(session: Session, ids: Sequence[int]) -> list[Claimed]:
+    """These deliveries as they came, without a claim on them: to be understood anew."""
+    rows = run(
+        session,
+        """SELECT id, program_id, channel_id, topic, key, subject, source, headers, body, body_hash,
+                  received_at, attempts, generation, 0 AS token, priority
+           FROM deliveries WHERE id = ANY(:ids) ORDER BY id""",
+        {"ids": list(ids)},
+    )
+    return [Claimed(**row._mapping) for row in rows]
+
+
 def _next_channel(session: Session) -> int | None:
     """The channel whose turn it is: one that nobody pushes to now, so that a slow one holds up one
     worker at most; urgent matters first, then who was served longest ago."""

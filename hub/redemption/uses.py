@@ -6,7 +6,7 @@ seen (rules.md E2); what a use costs is a target, like what a sale earns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,15 @@ class Voucher:
     uses: int
     points: int
     redemption_state: str
+    taken: list[tuple[int, int]] = field(default_factory=list)
+    """(member, points) that further uses have cost so far, the owner first."""
+    entries: int = 0
+    """How many entries its uses have caused: their references go on from there."""
+
+    @property
+    def subject(self) -> str:
+        """What its uses are called in the ledger."""
+        return f"use:{self.id}"
 
 
 @dataclass(slots=True)
@@ -57,8 +66,8 @@ class Locked:
 
     @property
     def owners(self) -> set[int]:
-        """The members who hold them."""
-        return {v.member_id for v in self.vouchers}
+        """The members who hold them, or paid for uses of them."""
+        return {v.member_id for v in self.vouchers} | {m for v in self.vouchers for m, _ in v.taken}
 
     def settle(self, situations: Mapping[int, Situation], channels: Iterable[Channel]) -> set[int]:
         """Bring state, points and pushes of these vouchers in line with their uses. Returns the
@@ -69,11 +78,10 @@ class Locked:
         found = self._uses()
         everywhere = list(channels)
         double_use = next(iter(situations.values())).versions[-1].double_use
-        members = set()
+        members: set[int] = set()
         for voucher in self.vouchers:
             present = found.get(voucher.id, [])
-            if self._points(voucher, len(present), double_use):
-                members.add(voucher.member_id)
+            members |= self._points(voucher, len(present), double_use)
             self._state(voucher, present, everywhere)
         return members
 
@@ -111,34 +119,44 @@ class Locked:
             found.setdefault(row.voucher_id, []).append(row)
         return found
 
-    def _points(self, voucher: Voucher, uses: int, double_use: str) -> bool:
-        """Take-again: cost x max(1, uses); the first use is the redemption itself (E2)."""
+    def _points(self, voucher: Voucher, uses: int, double_use: str) -> set[int]:
+        """Take-again: cost x max(1, uses); the first use is the redemption itself (E2). Returns the
+        members whose points changed."""
         if voucher.redemption_state != "committed":
-            return False
+            return set()
         again = max(0, uses - 1) if double_use == "take_again" else 0
-        subject = f"use:{voucher.id}"
-        row = run(
-            self.session,
-            """SELECT coalesce(-sum(amount), 0) AS taken, count(*) AS n FROM entries
-               WHERE program_id = :program AND subject = :subject AND counter <> 'issued'""",
-            {"program": self.program_id, "subject": subject},
-        )[0]
-        delta = again * voucher.points - int(row.taken)
-        if not delta:
-            return False
-        command = Command(
+        delta = again * voucher.points - sum(taken for _, taken in voucher.taken)
+        if delta > 0:
+            commands.take_again(
+                self.session,
+                self._command(voucher, voucher.member_id, -delta, uses),
+                delta,
+                voucher.subject,
+            )
+            return {voucher.member_id}
+        return set(self._give_back(voucher, -delta, uses))
+
+    def _give_back(self, voucher: Voucher, points: int, uses: int) -> Iterator[int]:
+        """To whoever paid: of members merged and taken apart again, spends stay with the survivor (D8)."""
+        for member_id, taken in voucher.taken:
+            back = min(points, taken)
+            if back <= 0:
+                continue
+            command = self._command(voucher, member_id, back, uses)
+            commands.give_back(self.session, command, back, voucher.subject, counter="redeemed")
+            points -= back
+            yield member_id
+
+    def _command(self, voucher: Voucher, member_id: int, points: int, uses: int) -> Command:
+        voucher.entries += 1
+        return Command(
             self.program_id,
-            voucher.member_id,
-            reference=f"{subject}:{row.n + 1}",
+            member_id,
+            reference=f"{voucher.subject}:{voucher.entries}",
             actor="hub:vouchers",
             chain_key=self.chain_key,
-            explanation=({"code": "code_used_again", "points": str(-delta), "uses": uses},),
+            explanation=({"code": "code_used_again", "points": str(points), "uses": uses},),
         )
-        if delta > 0:
-            commands.take_again(self.session, command, delta, subject)
-        else:
-            commands.give_back(self.session, command, -delta, subject, counter="redeemed")
-        return True
 
     def _state(self, voucher: Voucher, present: Sequence[Any], channels: Sequence[Channel]) -> None:
         """Used revokes the code elsewhere at once; unused again re-opens it everywhere (E3)."""
@@ -154,7 +172,7 @@ class Locked:
         )
         run(
             self.session,
-            "UPDATE voucher_uses SET wins = (transaction_id = :winner) WHERE voucher_id = :id",
+            "UPDATE voucher_uses SET wins = (transaction_id IS NOT DISTINCT FROM :winner) WHERE voucher_id = :id",
             {"winner": present[0].transaction_id if present else None, "id": voucher.id},
         )
         used_in = {row.channel_id for row in present}
@@ -196,7 +214,29 @@ def lock(
         {"program": program_id, "keys": sorted(keys)},
     )
     vouchers = [Voucher(**row._mapping) for row in rows]
+    _load_taken(session, program_id, vouchers)
     return Locked(session, program_id, chain_key, vouchers, transactions)
+
+
+def _load_taken(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
+    by_subject = {v.subject: v for v in vouchers}
+    if not by_subject:
+        return
+    for row in run(
+        session,
+        """SELECT e.subject, a.member_id, -sum(e.amount) AS taken,
+                  count(*) FILTER (WHERE e.counter <> 'member') AS n
+           FROM entries e JOIN accounts a ON a.id = e.account_id
+           WHERE e.program_id = :program AND e.subject = ANY(:subjects) AND e.counter <> 'issued'
+           GROUP BY e.subject, a.member_id ORDER BY a.member_id""",
+        {"program": program_id, "subjects": sorted(by_subject)},
+    ):
+        voucher = by_subject[row.subject]
+        voucher.entries += row.n
+        if row.taken:
+            voucher.taken.append((row.member_id, int(row.taken)))
+    for voucher in vouchers:
+        voucher.taken.sort(key=lambda paid: paid[0] != voucher.member_id)
 
 
 def plan_where_known(

@@ -33,6 +33,7 @@ def ground_of(
         known,
         traits={i: channels.traits(connector) for i, connector in connectors.items()},
         situations={i: Situation(versions, program.starts_at, kinds, c.kind) for i, c in known.items()},
+        readers={i: connector.normaliser_version for i, connector in connectors.items()},
         chain_key=runtime.chain_key,
         actor=actor,
     )

@@ -35,12 +35,14 @@ from hub.runtime import Runtime
 from hub.sync.ground import ground_of
 from hub.sync.understand import Understood, understand
 from hub.transactions.post import (
+    Arrival,
     Ground,
     Key,
     Transaction,
     mention_of,
     mentions_in,
     post_arrivals,
+    read_by_older_code,
 )
 
 log = structlog.get_logger()
@@ -49,6 +51,9 @@ BALANCE_DELAY = timedelta(seconds=2)
 """A burst of orders of one member becomes one push of the balance it ends with."""
 
 NEXT_SECOND = timedelta(seconds=1.5)
+
+LOCKED_WAITS = timedelta(seconds=10)
+"""When a message whose rows somebody holds is tried again."""
 
 T = TypeVar("T")
 
@@ -98,10 +103,11 @@ def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]
     except LeaseLost:
         log.warning("lease lost, nothing written", deliveries=len(batch))
         return
-    except OperationalError as error:
-        # the database is away, or one row is locked for long: no fault of the messages
-        if error.connection_invalidated or len(batch) == 1:
-            log.warning("not processed; the sweeper frees what was claimed", deliveries=len(batch))
+    except (OperationalError, RootChanged, Collision) as error:
+        # the database is away, a row is locked for long, others are faster: no fault of the messages
+        away = isinstance(error, OperationalError) and error.connection_invalidated
+        if away or len(batch) == 1:
+            _hand_back(runtime, batch, error)
             return
     except Exception as error:  # noqa: BLE001 - the one place where the hub's own faults are caught
         if len(batch) == 1:
@@ -137,6 +143,18 @@ def _again(runtime: Runtime, step: Callable[[Session], T]) -> T:
     raise AssertionError
 
 
+def _hand_back(runtime: Runtime, batch: Sequence[Claimed], error: Exception) -> None:
+    """Due again a little later, as if nothing had been; the sweeper does it when the database cannot."""
+    log.warning("not processed, due again", deliveries=len(batch), error=str(error)[:100])
+    later = runtime.clock() + LOCKED_WAITS
+    try:
+        with runtime.sessions.begin() as session:
+            finishes = [Finish(d, "due", counts=False, due_at=later) for d in batch]
+            deliveries.finish(session, finishes, worker=runtime.name)
+    except (LeaseLost, OperationalError):
+        log.warning("the sweeper frees what was claimed", deliveries=len(batch))
+
+
 def _park(runtime: Runtime, delivery: Claimed, error: Exception) -> None:
     """A failure of ours: kept aside with its code, never lost, and made due again by a replay."""
     log.error("delivery parked", delivery=delivery.id, error=type(error).__name__, exc_info=error)
@@ -164,6 +182,8 @@ class Batch:
     channels: Mapping[int, Channel]
     ground: Ground
     understood: Sequence[Understood]
+    earlier: Sequence[Understood]
+    """Earlier messages of the same sales, read again by newer code than had read them."""
 
     @classmethod
     def read(
@@ -179,12 +199,18 @@ class Batch:
         kinds = {i: type(connector) for i, connector in connectors.items()}
         ground = ground_of(runtime, session, program, known, kinds, actor="hub:process")
         understood = [_understood(connectors.get(d.channel_id), known[d.channel_id], d) for d in claimed]
-        return cls(runtime, program_id, known, ground, understood)
+        earlier = _read_again(session, connectors, ground, understood)
+        return cls(runtime, program_id, known, ground, understood, earlier)
 
     @property
     def good(self) -> list[Understood]:
         """Those that say something."""
         return [u for u in self.understood if u.fault is None]
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """What they say of sales, earlier messages first."""
+        return [a for u in (*self.earlier, *self.good) for a in u.arrivals]
 
     def meet(self, session: Session) -> Directory:
         """Find or make the members these deliveries name, with their accounts. Members who become
@@ -195,7 +221,7 @@ class Batch:
             for u in self.good
             for c in u.customers
         ]
-        mentions += mentions_in(self.ground, [a for u in self.good for a in u.arrivals])
+        mentions += mentions_in(self.ground, self.arrivals)
         directory = resolve(session, self.program_id, mentions)
         open_accounts(session, self.program_id, sorted(directory.new_members))
         profile.follow_earlier(session, self.program_id, directory)
@@ -212,6 +238,26 @@ class Batch:
         posting = _Posting(self, session, self.meet(session))
         transactions = posting.carry_out()
         return posting.endings(transactions, 0), transactions
+
+
+def _read_again(
+    session: Session,
+    connectors: Mapping[int, Connector],
+    ground: Ground,
+    understood: Sequence[Understood],
+) -> list[Understood]:
+    """Earlier messages of these sales that only older code has read, as this code reads them. One that
+    it cannot read keeps its old reading."""
+    keys = {key for u in understood for key in u.keys} | set(_keys_known(understood))
+    here = {u.delivery.id for u in understood}
+    ids = [i for i in read_by_older_code(session, ground.readers, keys) if i not in here]
+    found = []
+    for delivery in deliveries.read(session, ids) if ids else ():
+        again = understand(connectors[delivery.channel_id], delivery)
+        again.arrivals = [a for a in again.arrivals if a.key in keys]
+        if again.fault is None:
+            found.append(again)
+    return found
 
 
 def _connectors(runtime: Runtime, by_id: Mapping[int, Channel]) -> dict[int, Connector]:
@@ -251,9 +297,10 @@ class _Posting:
         transactions = post_arrivals(
             self.session,
             ground,
-            [a for u in good for a in u.arrivals],
+            self.batch.arrivals,
             self.directory,
-            also=also,
+            also=[*also, *_keys_known(self.batch.understood)],
+            read_again={u.delivery.id for u in [*self.batch.earlier, *good]},
             before_posting=self._lock_vouchers,
         )
         told = good_customers(good, ground)
@@ -392,6 +439,15 @@ class _Posting:
                       AND d.direction = 'inbound' AND (d.reason = 'fetch') = r.fetched""",
                 arrays(columns, rows),
             )
+
+
+def _keys_known(understood: Iterable[Understood]) -> list[Key]:
+    """The sales that replayed messages were about when they were understood before."""
+    return [
+        (u.delivery.channel_id, u.delivery.subject.removeprefix("sale:"))
+        for u in understood
+        if u.fault is None and u.delivery.subject.startswith("sale:") and u.delivery.source != "fetch"
+    ]
 
 
 def _merged(understood: Iterable[Understood]) -> list[tuple[int, str, str]]:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import run as execute
 from hub.ledger import commands
 from hub.ledger.accounts import RootChanged
+from hub.ledger.write import LedgerBroken
 from hub.outbox import channels, deliveries
 from hub.runtime import Runtime
 from hub.settings import Settings
@@ -30,6 +31,8 @@ from hub.sync.doorbell import Doorbell
 log = structlog.get_logger()
 
 SETTLE_BATCH = 200
+BROKEN_WAITS = timedelta(hours=1)
+"""When an account whose book is broken is settled again."""
 FORGET_SECONDS = 60.0
 LEASE = "sweeper"
 
@@ -81,19 +84,39 @@ class Sweeper:
         for row in rows:
             by_program[row.program_id].append(row.member_id)
         for program_id, members in by_program.items():
-            with self.runtime.sessions.begin() as session:
-                self._settle_program(session, program_id, members)
+            self._settle_program(program_id, members)
 
-    def _settle_program(self, session: Session, program_id: int, members: list[int]) -> None:
+    def _settle_program(self, program_id: int, members: list[int]) -> None:
+        """All in one transaction; one whose book is broken is found by halving and passed over."""
         try:
-            commands.settle(
-                session, program_id, members, chain_key=self.runtime.chain_key, now=self.runtime.clock()
-            )
+            with self.runtime.sessions.begin() as session:
+                self._settle_members(session, program_id, members)
         except RootChanged:
-            session.rollback()
-            return
+            return  # merged at this moment: the next round finds who it is now
+        except LedgerBroken as error:
+            if len(members) == 1:
+                self._pass_over(members[0], error)
+                return
+            middle = len(members) // 2
+            self._settle_program(program_id, members[:middle])
+            self._settle_program(program_id, members[middle:])
+
+    def _settle_members(self, session: Session, program_id: int, members: list[int]) -> None:
+        commands.settle(
+            session, program_id, members, chain_key=self.runtime.chain_key, now=self.runtime.clock()
+        )
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
+
+    def _pass_over(self, member: int, error: LedgerBroken) -> None:
+        """Nothing is written on top of a broken book, and the others do not wait for it."""
+        log.error("ledger broken; run hub ledger verify", member=member, error=str(error))
+        with self.runtime.sessions.begin() as session:
+            execute(
+                session,
+                "UPDATE accounts SET next_settle_at = :later WHERE member_id = :member",
+                {"later": self.runtime.clock() + BROKEN_WAITS, "member": member},
+            )
 
     def _forget(self) -> None:
         """Drop what was in quarantine long enough, also of channels that nothing comes to any more."""

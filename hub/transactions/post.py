@@ -60,6 +60,10 @@ class Transaction:
         default_factory=dict
     )
     """(kind, ref, raw hash) -> (contribution, normaliser version, delivery id if new here)."""
+    sources: dict[tuple[str, str, str], tuple[int | None, int]] = field(default_factory=dict)
+    """Of the stored ones: (kind, ref, raw hash) -> (delivery id, normaliser version)."""
+    dropped: list[tuple[str, str, str]] = field(default_factory=list)
+    """Stored ones that newer code does not find in the same message any more."""
     fold: Fold | None = None
     amounts: Amounts | None = None
     verdict: Verdict | None = None
@@ -107,6 +111,8 @@ class Ground:
     traits: Mapping[int, Traits]
     situations: Mapping[int, Situation]
     """Channel id -> situation."""
+    readers: Mapping[int, int]
+    """Channel id -> the normaliser version its messages are read by."""
     chain_key: bytes
     actor: str
     now: datetime | None = None
@@ -119,21 +125,28 @@ def post_arrivals(
     directory: Directory,
     *,
     also: Iterable[Key] = (),
+    read_again: Collection[int] = (),
     before_posting: Callable[[Mapping[Key, Transaction]], Collection[int]] = lambda _: (),
 ) -> dict[Key, Transaction]:
     """Merge contributions into their sales and post what follows.
 
     `directory`: whom the sales name. `also`: sales to judge again without a new contribution (a
-    look-up answered). `before_posting`: takes the locks that stand between transactions and accounts,
-    and returns further members whose accounts the caller will write. Raises `Collision`,
-    `RootChanged`: do it again.
+    look-up answered). `read_again`: deliveries all of whose contributions are among the arrivals; what
+    older code found in them and this code does not is gone (rules.md A2). `before_posting`: takes the
+    locks that stand between transactions and accounts, and returns further members whose accounts the
+    caller will write. Raises `Collision`, `RootChanged`: do it again.
     """
-    keys = {a.key for a in arrivals} | set(also)
-    transactions = _lock(session, sorted(keys))
+    told = {a.key for a in arrivals}
+    transactions = {
+        key: found
+        for key, found in _lock(session, sorted(told | set(also))).items()
+        if key in told or not found.is_new
+    }
     _load_contributions(session, [t for t in transactions.values() if not t.is_new])
     for arrival in arrivals:
         _add(transactions[arrival.key], arrival)
     for transaction in transactions.values():
+        _drop_old_readings(ground, transaction, read_again)
         _fold(ground, transaction)
     _attribute(session, ground, transactions.values(), directory)
     _fill_lines(session, transactions.values())
@@ -141,6 +154,7 @@ def post_arrivals(
         _judge(ground, transaction)
     _write(session, ground, list(transactions.values()))
     _write_contributions(session, list(transactions.values()))
+    _delete_dropped(session, list(transactions.values()))
     also_locked = before_posting(transactions)
     _post(session, ground, list(transactions.values()), also_locked)
     return transactions
@@ -161,6 +175,28 @@ def mentions_in(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
         if isinstance(body, Sale) and body.customer is not None:
             found.append(mention_of(ground, arrival.key[0], body.customer))
     return found
+
+
+def read_by_older_code(session: Session, readers: Mapping[int, int], keys: Collection[Key]) -> list[int]:
+    """Deliveries of these sales that were last read by older code than their channel has now: all
+    messages of a sale are folded as one code reads them (rules.md A2)."""
+    columns = {"channel_id": "bigint", "external_id": "text", "reader": "integer"}
+    rows = [
+        dict(zip(columns, (channel, external_id, readers[channel]), strict=True))
+        for channel, external_id in sorted(keys)
+        if channel in readers
+    ]
+    if not rows:
+        return []
+    found = run(
+        session,
+        f"""SELECT DISTINCT c.delivery_id AS id FROM {unnest(columns)}
+            JOIN transactions t ON t.channel_id = r.channel_id AND t.external_id = r.external_id
+            JOIN contributions c ON c.transaction_id = t.id
+            WHERE c.normaliser_version < r.reader AND c.delivery_id IS NOT NULL ORDER BY 1""",
+        arrays(columns, rows),
+    )
+    return [row.id for row in found]
 
 
 # --- loading -------------------------------------------------------------------------------------
@@ -195,7 +231,7 @@ def _load_contributions(session: Session, transactions: Sequence[Transaction]) -
     by_id = {t.id: t for t in transactions}
     for row in run(
         session,
-        """SELECT transaction_id, kind, ref, version, as_of, raw_hash, normaliser_version, body
+        """SELECT transaction_id, kind, ref, version, as_of, raw_hash, normaliser_version, delivery_id, body
            FROM contributions WHERE transaction_id = ANY(:ids)""",
         {"ids": list(by_id)},
     ):
@@ -203,7 +239,9 @@ def _load_contributions(session: Session, transactions: Sequence[Transaction]) -
             row.kind, row.ref, row.version, row.as_of, row.raw_hash, _body(row.kind, row.body)
         )
         stored = (contribution, row.normaliser_version, None)
-        by_id[row.transaction_id].contributions[row.kind, row.ref, row.raw_hash] = stored
+        place = (row.kind, row.ref, row.raw_hash)
+        by_id[row.transaction_id].contributions[place] = stored
+        by_id[row.transaction_id].sources[place] = (row.delivery_id, row.normaliser_version)
 
 
 def _body(kind: str, data: Mapping[str, Any] | None) -> Sale | Refund | None:
@@ -227,6 +265,15 @@ def _add(transaction: Transaction, arrival: Arrival) -> None:
         c, version = (c, version) if version > read_by else (before, read_by)
         c = replace(c, as_of=as_of)
     transaction.contributions[place] = (c, version, arrival.delivery_id)
+
+
+def _drop_old_readings(ground: Ground, transaction: Transaction, read_again: Collection[int]) -> None:
+    reader = ground.readers.get(transaction.key[0], 0)
+    for place, (delivery_id, version) in transaction.sources.items():
+        _, now_read_by, _ = transaction.contributions[place]
+        if delivery_id in read_again and version < reader and now_read_by == version:
+            del transaction.contributions[place]
+            transaction.dropped.append(place)
 
 
 # --- deciding ------------------------------------------------------------------------------------
@@ -436,6 +483,18 @@ def _write_contributions(session: Session, transactions: Sequence[Transaction]) 
         )
 
 
+def _delete_dropped(session: Session, transactions: Sequence[Transaction]) -> None:
+    columns = {"transaction_id": "bigint", "kind": "text", "ref": "text", "raw_hash": "text"}
+    rows = [dict(zip(columns, (t.id, *place), strict=True)) for t in transactions for place in t.dropped]
+    if rows:
+        run(
+            session,
+            f"""DELETE FROM contributions c USING {unnest(columns)} WHERE c.transaction_id = r.transaction_id
+                  AND c.kind = r.kind AND c.ref = r.ref AND c.raw_hash = r.raw_hash""",
+            arrays(columns, rows),
+        )
+
+
 def _body_json(body: Sale | Refund | None) -> str | None:
     if body is None:
         return None
@@ -447,7 +506,8 @@ def _post(
 ) -> None:
     """Post those that can be judged; a sale that waits for a look-up keeps what it has."""
     ready = [t for t in transactions if t.verdict is not None and t.waiting_for is None]
-    targets = [_target(t) for t in ready]
+    gone = [t for t in transactions if t.sale is None and t.dropped]
+    targets = [*map(_target, ready), *map(_no_sale, gone)]
     if not targets and not also_locked:
         return
     changes = post_targets(
@@ -459,7 +519,7 @@ def _post(
         actor=ground.actor,
         now=ground.now,
     )
-    for transaction in ready:
+    for transaction in (*ready, *gone):
         transaction.change = changes[transaction.id]
     _suspect_twins(session, ground, [t for t in ready if t.is_new and t.change])
 
@@ -481,6 +541,21 @@ def _suspect_twins(session: Session, ground: Ground, transactions: Sequence[Tran
            WHERE t.id = ANY(:ids)
            ON CONFLICT DO NOTHING""",
         {"ids": [t.id for t in transactions], "about": TWIN_WINDOW},
+    )
+
+
+def _no_sale(transaction: Transaction) -> Target:
+    """Newer code finds no sale in the messages that were one: it earns nothing, on any account."""
+    assert transaction.placed_at is not None
+    return Target(
+        transaction_id=transaction.id,
+        member_id=None,
+        points=0,
+        placed_at=transaction.placed_at,
+        available_at=transaction.placed_at,
+        expires_at=None,
+        context="no sale",
+        winners=(),
     )
 
 
