@@ -151,7 +151,7 @@ def _basis(rule: EarnRule, basket: Basket) -> tuple[int, list[Mapping[str, Any]]
     excluded: dict[str, int] = {}
     for line in basket.lines:
         amount = line.left + (line.left_tax if rule.tax == "in" else 0)
-        reason = _exclusion(rule, line)
+        reason = exclusion(rule, line)
         if reason:
             excluded[reason] = excluded.get(reason, 0) + amount
         else:
@@ -165,7 +165,8 @@ def _basis(rule: EarnRule, basket: Basket) -> tuple[int, list[Mapping[str, Any]]
     ]
 
 
-def _exclusion(rule: EarnRule, line: BasketLine) -> str | None:
+def exclusion(rule: EarnRule, line: BasketLine) -> str | None:
+    """Why a line earns nothing: its kind, `sku` or `category`; None: it earns."""
     if line.kind in rule.exclude_kinds:
         return line.kind
     if line.sku is not None and line.sku in rule.exclude_skus:

@@ -408,7 +408,10 @@ class _Posting:
         finishes = []
         for u in understood:
             if u.fault is not None:
-                finishes.append(deliveries.failure(u.delivery, u.fault, now, milliseconds=share))
+                failed = deliveries.failure(
+                    u.delivery, u.fault, now, milliseconds=share, number=u.number
+                )
+                finishes.append(failed)
             else:
                 finishes.append(_ending(u, transactions, share))
         return finishes
