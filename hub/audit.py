@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
+from hub.i18n import gettext as _
 
 
 def record(
@@ -33,3 +34,24 @@ def record(
             "detail": json.dumps(dict(detail or {})),
         },
     )
+
+
+def actor_names(session: Session, actors: Iterable[str]) -> dict[str, str]:
+    """Who these are, for people: a user's name, an API key's, the login of the command line."""
+    wanted = sorted(set(actors))
+    known = run(
+        session,
+        """SELECT 'user:' || public_id AS actor, coalesce(nullif(name, ''), email) AS name FROM users
+           WHERE 'user:' || public_id = ANY(:actors)
+           UNION ALL SELECT 'key:' || public_id, name FROM api_keys WHERE 'key:' || public_id = ANY(:actors)""",
+        {"actors": wanted},
+    )
+    names = {row.actor: row.name for row in known}
+    return {actor: names.get(actor) or _unnamed(actor) for actor in wanted}
+
+
+def _unnamed(actor: str) -> str:
+    kind, _colon, name = actor.partition(":")
+    if kind == "cli":
+        return _("{name} on the command line", name=name)
+    return _("the hub") if kind == "hub" else name or actor

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "channel": "Connected shops and tills.",
         "member": "Members, their identities and balances.",
         "redeem": "Spend a member's points on a reward.",
+        "sale": "What became of an order, and why it earned what it did.",
         "ledger": "The book of points: show and verify.",
     },
     "Let people in": {

@@ -39,7 +39,8 @@ HEADING_WORDS: tuple[str, ...] = (
     "received at", "refused", "remaining", "repeated", "replayed", "restored", "revision", "reward", "role", "roles",
     "sale", "scopes", "secret", "seq",
     "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone", "to come",
-    "topic", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why",
+    "topic", "total", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when",
+    "why",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""

@@ -148,6 +148,7 @@ STEP_WORDS: Mapping[str, str] = {
     "expiry_taken_back": "given back: they had been counted as expired, and the order no longer earns them",
     "forgiven": "let off: these points had been spent when the order was refunded",
     "forgiven_reversed": "taken back again: they had been let off, and the order earns anew",
+    "moved_away": "the order does not count for this member any more",
     "redeemed": "spent on the reward {reward}",
     "code_used_again": "the code was used {uses} times; each use costs the reward's points",
     "adjusted": "by hand: {reason}",

@@ -158,8 +158,13 @@ def _sale_draft(
         transaction_id=target.transaction_id,
         available_at=target.available_at,
         expires_at=target.expires_at,
-        explanation=target.explanation,
+        explanation=target.explanation if change[1] == target.points else _moved_away(delta),
     )
+
+
+def _moved_away(delta: int) -> tuple[Mapping[str, Any], ...]:
+    """What the sale is worth explains nothing on an account that it does not count for any more."""
+    return ({"code": "moved_away", "points": str(delta)},)
 
 
 def _posting(locked: Locked, target: Target, account: Account) -> Posting:

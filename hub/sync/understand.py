@@ -65,10 +65,10 @@ def understand(connector: Connector, delivery: Claimed) -> Understood:
     try:
         happenings = connector.normalise(inbound)
         _sort(understood, happenings, type(connector).normaliser_version)
-        if not understood.number:
-            understood.number = connector.describe(inbound)[:100]
     except Fault as fault:
         understood.fault = _bare(fault)
+    if not understood.number:  # of a message that failed too: support looks for it by that
+        understood.number = connector.describe(inbound)[:100]
     return understood
 
 

@@ -127,7 +127,7 @@ def page(
             ORDER BY {WHEN} DESC, t.id DESC""",
         values,
     )
-    orders = [row._mapping for row in rows[:limit]]
+    orders = [dict(row._mapping) for row in rows[:limit]]
     if len(rows) > limit:
         return Page(orders, Place(orders[-1]["at"], orders[-1]["id"]))
     end = _end(session, picked, values) if outer else None
@@ -298,4 +298,4 @@ def _messages(session: Session, program_id: int, text: str) -> Sequence[Mapping[
            ORDER BY d.id DESC LIMIT 20""",
         {"program": program_id, "numbers": sorted({bare, f"#{bare}", bare.upper(), f"#{bare.upper()}"})},
     )
-    return [row._mapping for row in rows]
+    return [dict(row._mapping) for row in rows]

@@ -51,6 +51,7 @@ CREATE INDEX transactions_by_number ON transactions (program_id, (lower(ltrim(nu
     WHERE number <> '';
 CREATE INDEX transactions_by_total ON transactions
     (program_id, (coalesce(total, goods_net + goods_tax + shipping)), (coalesce(placed_at, created_at)) DESC, id DESC);
+CREATE INDEX suspected_twins_of_other ON suspected_twins (other_id);
 """
 
 
