@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,8 @@ OLDEST_SERVER = 15
 _LOCK = 0x6C6F79616C7479
 """Key of the advisory lock that one migrating process holds ("loyalty")."""
 _RESTORING = "loyalty-hub: restore unfinished"
-_WAIT = "set lock_timeout = '120s'; set statement_timeout = '120s'"
+_WAIT = 120.0
+"""How long to wait for another migrating process (seconds)."""
 _WORK = "set lock_timeout = '5s'; set statement_timeout = '15min'"
 
 
@@ -131,13 +133,28 @@ def _locked(url: str) -> Iterator[Connection]:
     )
     try:
         with engine.connect() as connection:
-            connection.execute(text(_WAIT))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            _await_turn(connection)
             connection.execute(text(_WORK))
             connection.commit()
             yield connection
     except OperationalError as error:
         raise MigrationRefused(_("the database refused: {error}", error=_first_line(error))) from None
+
+
+def _await_turn(connection: Connection) -> None:
+    """Ask again and again, in transactions of their own: whoever waits inside a statement holds a
+    snapshot, and an index that the other builds concurrently would wait for that in turn."""
+    ends = time.monotonic() + _WAIT
+    while True:
+        mine = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one()
+        connection.commit()
+        if mine:
+            return
+        if time.monotonic() > ends:
+            raise MigrationRefused(
+                _("another process has been migrating this database for {n} seconds", n=int(_WAIT))
+            )
+        time.sleep(0.1)
 
 
 def _prepare(connection: Connection) -> None:

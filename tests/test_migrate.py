@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -71,6 +72,17 @@ def test_only_what_is_missing_runs(empty: str, directory: Path) -> None:
     migrate.upgrade(empty, directory)
     (directory / "versions" / "second.py").write_text(SECOND)
     assert migrate.upgrade(empty, directory) == ["a2"]
+
+
+def test_two_starters_of_an_update_do_not_wait_for_each_other(empty: str, tmp_path: Path) -> None:
+    """Raced: both find a database of the first release; indexes are built concurrently meanwhile."""
+    shutil.copytree(migrate.DIRECTORY, tmp_path / "old")
+    for file in (tmp_path / "old" / "versions").glob("000[2-9]*.py"):
+        file.unlink()
+    assert migrate.upgrade(empty, tmp_path / "old") == ["0001"]
+    with ThreadPoolExecutor(2) as pool:
+        ran = [future.result() for future in [pool.submit(migrate.upgrade, empty) for _ in range(2)]]
+    assert sorted(map(len, ran)) == [0, len(migrate.known_revisions()) - 1]
 
 
 def test_two_starters_at_once_migrate_once(empty: str, directory: Path) -> None:

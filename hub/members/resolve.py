@@ -78,24 +78,29 @@ class Directory:
         return None
 
 
+_KEY = {"kind": "text", "scope": "bigint", "value": "text"}
+
+LOOK_UP = f"""
+SELECT r.kind, r.scope, r.value, i.member_id, coalesce(m.alias_of, m.id) AS root
+FROM {unnest(_KEY)}
+CROSS JOIN LATERAL (SELECT member_id FROM identities
+                    WHERE program_id = :program AND kind = r.kind AND scope = r.scope
+                      AND value = r.value AND gone_at IS NULL LIMIT 1) i
+JOIN LATERAL (SELECT id, alias_of FROM members WHERE id = i.member_id LIMIT 1) m ON true"""
+"""LATERAL: one look at the unique index a key, however little the planner knows of the table."""
+
+
 def look_up(session: Session, program_id: int, mentions: Iterable[Mention]) -> Directory:
     """Read what is known of these mentions; takes no locks and changes nothing."""
     wanted = list(mentions)
     directory = Directory()
     keys = sorted({key for mention in wanted for key in mention.keys})
-    columns = {"kind": "text", "scope": "bigint", "value": "text"}
     if keys:
         rows = run(
             session,
-            # LATERAL: one look at the unique index a key, however little the planner knows of the table
-            f"""SELECT r.kind, r.scope, r.value, i.member_id, coalesce(m.alias_of, m.id) AS root
-                FROM {unnest(columns)}
-                CROSS JOIN LATERAL (SELECT member_id FROM identities
-                                    WHERE program_id = :program AND kind = r.kind AND scope = r.scope
-                                      AND value = r.value AND gone_at IS NULL LIMIT 1) i
-                JOIN LATERAL (SELECT id, alias_of FROM members WHERE id = i.member_id LIMIT 1) m ON true""",
+            LOOK_UP,
             {
-                **arrays(columns, [{"kind": k.kind, "scope": k.scope, "value": k.value} for k in keys]),
+                **arrays(_KEY, [{"kind": k.kind, "scope": k.scope, "value": k.value} for k in keys]),
                 "program": program_id,
             },
         )

@@ -95,10 +95,10 @@ def row_id(session: Session, program_id: int, public_id: str) -> int | None:
 _ROOTS = """SELECT coalesce(m.alias_of, m.id) AS root FROM ({found}) AS f JOIN members m ON m.id = f.member_id
             ORDER BY f.member_id DESC"""
 _KEY = """SELECT member_id FROM identities
-          WHERE program_id = :program AND kind = :kind AND value COLLATE "C" = :value AND gone_at IS NULL
+          WHERE program_id + 0 = :program AND kind = :kind AND value COLLATE "C" = :value AND gone_at IS NULL
           LIMIT :limit"""
 _BEGINS = """SELECT member_id FROM identities
-             WHERE program_id = :program AND kind = :kind AND value COLLATE "C" >= :low
+             WHERE program_id + 0 = :program AND kind = :kind AND value COLLATE "C" >= :low
                AND value COLLATE "C" < :high AND gone_at IS NULL
              ORDER BY value COLLATE "C" LIMIT :limit"""
 _ENDS = """SELECT member_id FROM identities
