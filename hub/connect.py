@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import EXCLUDE
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from hub.errors import Misconfigured
 from hub.ids import new_id, new_token
 from hub.outbox import channels
 from hub.outbox.channels import Channel, Handle
+from hub.payload import first_error
 from hub.runtime import Runtime
 from hub.secrets import SecretsError
 
@@ -68,7 +70,8 @@ def change_channel(
     allow_private: bool | None = None,
 ) -> None:
     """Validate and store other settings; those not named stay, an empty one goes. A pause that the
-    old settings brought about ends. Raises `Misconfigured` as `add_channel` does."""
+    old settings brought about ends. Raises `Misconfigured` as `add_channel` does, and when the
+    settings name another shop: its orders, customers and codes would mix with those of the first."""
     connector = runtime.connector_class(channel.kind)
     kept = json.loads(channel.settings) | _secrets(runtime, channel)
     wanted = {name: value for name, value in (kept | dict(changes)).items() if value not in (None, "")}
@@ -83,11 +86,52 @@ def change_channel(
     try:
         with session.begin_nested():
             changed = _update(session, row)
-            _set_identity(session, changed, connector(Handle(runtime, changed)).shop_identity())
+            _keep_identity(session, changed, connector(Handle(runtime, changed)).shop_identity())
     except IntegrityError as error:
         raise _taken(error, channel.name) from None
     what = {"settings": sorted(changes), "allow_private": allow_private}
     record(session, channel.program_id, actor, "channel.changed", channel.public_id, what)
+
+
+def setting_errors(connector: type[Connector], settings: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with settings: field -> the schema's first sentence about it, in English
+    (`hub.words.of_field` has the words). Empty when nothing is."""
+    found = connector.settings_schema(unknown=EXCLUDE).validate(dict(settings))
+    return {str(name): first_error(said, "")[1] for name, said in found.items()}
+
+
+def pause(session: Session, channel: Channel, *, actor: str) -> None:
+    """Stop pushing to a channel; what it sends is still taken. Raises `Misconfigured`."""
+    _set_status(session, channel, "paused", actor)
+
+
+def resume(session: Session, channel: Channel, *, actor: str) -> None:
+    """Push to a channel again; what waited goes out, at once. Raises `Misconfigured`."""
+    _set_status(session, channel, "active", actor)
+
+
+def disconnect(session: Session, channel: Channel, *, actor: str) -> None:
+    """Have nothing more to do with a channel: its address answers like one that is not there,
+    nothing is pushed, its shop may be connected anew. Orders, messages and points stay, its secrets
+    are forgotten. There is no way back. Raises `Misconfigured` when it was done before."""
+    _set_status(session, channel, "disconnected", actor)
+    run(
+        session,
+        "UPDATE channels SET secrets = '', state = '{}', state_version = state_version + 1 WHERE id = :id",
+        {"id": channel.id},
+    )
+
+
+def _set_status(session: Session, channel: Channel, status: str, actor: str) -> None:
+    rows = run(
+        session,
+        """UPDATE channels SET status = :status, down_until = NULL, down_count = 0
+           WHERE id = :id AND status <> 'disconnected' RETURNING id""",
+        {"status": status, "id": channel.id},
+    )
+    if not rows:
+        raise Misconfigured("disconnected", "this channel was disconnected; add a new one")
+    record(session, channel.program_id, actor, f"channel.{status}", channel.public_id)
 
 
 def _secrets(runtime: Runtime, channel: Channel) -> JSONObject:
@@ -141,6 +185,17 @@ def _set_identity(session: Session, channel: Channel, identity: str | None) -> N
         "UPDATE channels SET shop_identity = :identity WHERE id = :id",
         {"identity": identity, "id": channel.id},
     )
+
+
+def _keep_identity(session: Session, channel: Channel, identity: str | None) -> None:
+    """A channel keeps its shop; one whose shop was not known yet may learn it."""
+    row = run(session, "SELECT shop_identity FROM channels WHERE id = :id", {"id": channel.id})[0]
+    if row.shop_identity not in (None, identity):
+        raise Misconfigured(
+            "other_shop_named",
+            f"a channel keeps its shop ({row.shop_identity}); connect the other one as a new channel",
+        )
+    _set_identity(session, channel, identity)
 
 
 def _taken(error: IntegrityError, name: str) -> Misconfigured:

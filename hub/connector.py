@@ -213,6 +213,14 @@ class Connector(ABC):
     A key that ends in * stands for all codes that begin so. The table is a dict named WORDS at the
     top of a module: there it is found and translated."""
 
+    form: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Setting -> its label and a hint where to find it, in the order of the form. A setting that is
+    not named here stands below the others, folded, under its own name. A dict whose name ends in
+    WORDS at the top of a module, so that it is translated."""
+    guide: ClassVar[Sequence[str]] = ()
+    """What a merchant does in the shop once the channel's address is known, a sentence a step; a
+    tuple whose name ends in WORDS."""
+
     needs: ClassVar[Mapping[str, IdentityKind]] = {}
     """Command action -> the identity a member must have in this channel before it can be carried
     out (a code bound to an e-mail needs one). Commands that are not named need none."""
@@ -252,6 +260,12 @@ class Connector(ABC):
     def recorded_at(cls, headers: Mapping[str, str]) -> datetime | None:
         """When a recorded message says it was sent, for schemes that sign the time; else None."""
         return None
+
+    @classmethod
+    def suggested(cls) -> Mapping[str, str]:
+        """Settings that the merchant does not have but make up: fresh secrets to enter on both
+        sides."""
+        return {}
 
     def reply(self, inbound: Inbound, verdict: Verdict) -> Reply | None:
         """A special HTTP answer to an accepted message (handshake echo); None: plain 200."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
@@ -87,6 +87,7 @@ FAULT_WORDS: Mapping[str, str] = {
     "conflict": "The channel sent another text under the key of a message we have; the first one stands.",
     "connect_timeout": "The channel did not accept a connection in time.",
     "cut_off": "The channel's answer was cut off.",
+    "disconnected": "The channel was disconnected; add a new one.",
     "http_*": "The channel answered with an error.",
     "id_too_long": "An id in the message is longer than the hub can keep.",
     "invalid_field": "A field of the message is missing or not as it must be.",
@@ -100,6 +101,7 @@ FAULT_WORDS: Mapping[str, str] = {
     "not_json": "What was sent is not JSON.",
     "not_utf8": "The message is not UTF-8.",
     "number_out_of_range": "A number in the message is out of range.",
+    "other_shop_named": "A channel keeps its shop; connect the other one as a new channel.",
     "private_address": "The channel's address is private; the operator may allow it.",
     "restored": "It was on its way out when a backup was restored; replay it if the channel has not got it.",
     "shop_taken": "This shop is connected already.",
@@ -350,6 +352,18 @@ def ago(moment: datetime, now: datetime, zone: str) -> str:
     here = moment.astimezone(ZoneInfo(zone))
     pattern = _("d MMM, HH:mm") if here.year == now.astimezone(ZoneInfo(zone)).year else _("d MMM y")
     return str(format_datetime(here, format=pattern, locale=language()))
+
+
+def clock(moment: datetime, now: datetime, zone: str) -> str:
+    """The time of day in the programme's zone; with its day when that is not today."""
+    here, today = moment.astimezone(ZoneInfo(zone)), now.astimezone(ZoneInfo(zone))
+    pattern = _("HH:mm") if here.date() == today.date() else _("d MMM, HH:mm")
+    return str(format_datetime(here, format=pattern, locale=language()))
+
+
+def duration(value: timedelta) -> str:
+    """About how long: "12 minutes", "3 hours"."""
+    return str(format_timedelta(value, threshold=1.5, locale=language()))
 
 
 def exact(moment: datetime, zone: str) -> str:

@@ -13,7 +13,7 @@ from marshmallow import Schema, ValidationError, fields
 from connectors.generic_pos import push, signing
 from connectors.generic_pos.normalise import normalise
 from connectors.generic_pos.schemas import MESSAGES
-from connectors.generic_pos.words import WORDS
+from connectors.generic_pos.words import FORM_WORDS, GUIDE_WORDS, WORDS
 from hub.canonical import Happening
 from hub.connector import Command, Connector, Inbound, Receipt, Verdict
 from hub.errors import BadPayload, Misconfigured
@@ -55,6 +55,8 @@ class GenericPosConnector(Connector):
     label = "Till (hub.sale/1)"
     settings_schema = TillSettings
     words = WORDS
+    form = FORM_WORDS
+    guide = GUIDE_WORDS
     payload_built = "event"
     lists_refunds = "absent"
     refunds_deletable = False
@@ -63,6 +65,11 @@ class GenericPosConnector(Connector):
     def delivery_key(self, inbound: Inbound) -> str:
         """`webhook-id`: the same over all tries of one message."""
         return inbound.headers.get("webhook-id", "")
+
+    @classmethod
+    def suggested(cls) -> Mapping[str, str]:
+        """A fresh secret, to be entered on both sides."""
+        return {"webhook_secret": signing.new_secret()}
 
     def verify(self, inbound: Inbound) -> Verdict:
         """Standard Webhooks, under the present or the previous secret. Raises `BadSignature`."""

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import token_bytes
 
 from hub.errors import BadSignature, Misconfigured
 
@@ -25,6 +26,11 @@ def key_of(secret: str) -> bytes:
     if not key:
         raise Misconfigured("bad_secret", "the secret must be whsec_ followed by a key in base64")
     return key
+
+
+def new_secret() -> str:
+    """A fresh secret of 32 random bytes."""
+    return _PREFIX + base64.b64encode(token_bytes(32)).decode()
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

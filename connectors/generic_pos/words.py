@@ -22,3 +22,26 @@ WORDS: Mapping[str, str] = {
     "twice": "Two lines of the sale have the same id.",
     "unknown_type": "The hub does not know this type of message.",
 }
+
+FORM_WORDS: Mapping[str, tuple[str, str]] = {
+    "webhook_secret": (
+        "Secret",
+        "The hub has made one: copy it into the till now. One of your own is whsec_ and 24 to 64 bytes in base64.",
+    ),
+    "callback_url": (
+        "Where codes and balances go",
+        "An address of the till. Empty: the till asks the hub when it needs them.",
+    ),
+    "previous_webhook_secret": (
+        "Previous secret",
+        "Only while you change the secret: the old one.",
+    ),
+}
+"""Setting -> label, what it is."""
+
+GUIDE_WORDS: tuple[str, ...] = (
+    "Enter the address above and the secret in the till.",
+    "The till signs each message with the secret, by Standard Webhooks.",
+    "Let it send a small sale. It appears here within seconds.",
+)
+"""What to do at the till."""

@@ -14,7 +14,7 @@ from connectors.shopify import normalise as translation
 from connectors.shopify import push, shop
 from connectors.shopify import vocabulary as words
 from connectors.shopify.settings import ShopifySettings
-from connectors.shopify.words import WORDS
+from connectors.shopify.words import FORM_WORDS, GUIDE_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
     Command,
@@ -38,6 +38,8 @@ class ShopifyConnector(Connector):
     label = "Shopify"
     settings_schema = ShopifySettings
     words = WORDS
+    form = FORM_WORDS
+    guide = GUIDE_WORDS
     payload_built = "event"
     sale_is = "gross"
     lists_refunds = "complete"

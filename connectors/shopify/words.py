@@ -61,3 +61,31 @@ SETTING_WORDS: Mapping[str, str] = {
     "shop": "Enter the shop's permanent name, for example example.myshopify.com",
 }
 """What is wrong with a setting."""
+
+FORM_WORDS: Mapping[str, tuple[str, str]] = {
+    "shop": ("Shop", "The permanent name, for example example.myshopify.com."),
+    "webhook_secret": (
+        "Client secret of the app",
+        "In the Dev Dashboard, under the app's settings (in older apps: API secret key). It signs the webhooks.",
+    ),
+    "client_id": (
+        "Client ID of the app",
+        "Beside the client secret. The hub gets its tokens with both.",
+    ),
+    "access_token": (
+        "Access token",
+        "Instead of a client ID: the token (shpat_...) of an app made in the shop's admin before 2026.",
+    ),
+}
+"""Setting -> label, where to find it."""
+
+GUIDE_WORDS: tuple[str, ...] = (
+    "Give the app these access scopes, then install it in the shop.",
+    "Scopes: read_orders, read_customers, write_customers, read_discounts, write_discounts, read_products.",
+    "Let the app subscribe the address above to these topics.",
+    "Orders: orders/create, orders/paid, orders/updated, orders/edited, orders/cancelled, orders/delete, refunds/create.",
+    "Customers: customers/create, customers/update, customers/delete, customers/merge. And app/uninstalled.",
+    "Webhooks made by hand under Settings > Notifications are signed with another secret and are refused.",
+    "Test the connection, then make a small order. It appears here within seconds.",
+)
+"""What to do in the shop."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from connectors.woocommerce.normalise import (
     is_ping,
     normalise,
 )
-from connectors.woocommerce.words import SETTING_WORDS, WORDS
+from connectors.woocommerce.words import FORM_WORDS, GUIDE_WORDS, SETTING_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
     Command,
@@ -89,6 +90,8 @@ class WooCommerceConnector(Connector):
     label = "WooCommerce"
     settings_schema = WooCommerceSettings
     words = WORDS
+    form = FORM_WORDS
+    guide = GUIDE_WORDS
     payload_built = "delivery"
     lists_refunds = "complete"
     refunds_deletable = True
@@ -112,6 +115,11 @@ class WooCommerceConnector(Connector):
         digest = hashlib.sha256("\0".join(parts).encode())
         digest.update(b"\0" + inbound.body)
         return digest.hexdigest()
+
+    @classmethod
+    def suggested(cls) -> Mapping[str, str]:
+        """A fresh secret, to be entered on both sides."""
+        return {"webhook_secret": token_hex(20)}
 
     def verify(self, inbound: Inbound) -> Verdict:
         """`X-WC-Webhook-Signature` = base64 HMAC-SHA256 of the raw body, under the present or the

@@ -53,3 +53,32 @@ SETTING_WORDS: Mapping[str, str] = {
     "store_url": "Enter the store's address, for example https://shop.example.com",
 }
 """What is wrong with a setting."""
+
+FORM_WORDS: Mapping[str, tuple[str, str]] = {
+    "store_url": (
+        "Store address",
+        "The Site Address under Settings > General in WordPress, exactly: with or without www., with its folder.",
+    ),
+    "consumer_key": (
+        "Consumer key",
+        "WooCommerce > Settings > Advanced > REST API > Add key, with the permissions Read/Write. It begins with ck_.",
+    ),
+    "consumer_secret": ("Consumer secret", "Shown once, beside the key. It begins with cs_."),
+    "webhook_secret": (
+        "Webhook secret",
+        "Of your own choice. Enter the same one in every webhook in WooCommerce.",
+    ),
+    "previous_webhook_secret": (
+        "Previous webhook secret",
+        "Only while you change the secret: the old one.",
+    ),
+}
+"""Setting -> label, where to find it."""
+
+GUIDE_WORDS: tuple[str, ...] = (
+    "In WordPress open WooCommerce > Settings > Advanced > Webhooks and add one webhook for each topic.",
+    "Topics: order created, updated, deleted, restored; customer created, updated, deleted; coupon created, updated, deleted.",
+    "In each: status Active, the address above as Delivery URL, the webhook secret as Secret, API version v3.",
+    "Test the connection, then make a small order. It appears here within seconds.",
+)
+"""What to do in the shop."""

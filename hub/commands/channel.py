@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STATUS_WORDS: Mapping[str, str] = {
     "active": "{channel} is active",
     "paused": "{channel} is paused",
+    "disconnected": "{channel} is disconnected",
 }
 
 
@@ -222,6 +223,23 @@ def resume(channel: str, as_json: bool) -> None:
     _set_status(channel, "active", as_json=as_json)
 
 
+@command.command("disconnect")
+@click.argument("channel")
+@click.option("--yes", is_flag=True, help="Do it; without this it only says what would happen.")
+@json_option
+def disconnect(channel: str, yes: bool, as_json: bool) -> None:
+    """Have nothing more to do with a channel. There is no way back.
+
+    Its address answers like one that is not there, and nothing is pushed to it any more. Orders,
+    messages and points stay; its secrets are forgotten; its shop may be connected anew.
+    """
+    if not yes:
+        raise Refusal(
+            _("a disconnected channel cannot be connected again; say --yes if that is what you want")
+        )
+    _set_status(channel, "disconnected", as_json=as_json)
+
+
 def _found(session: Session, public_id: str) -> Channel:
     """The channel of an id. Raises `Refusal`."""
     from hub.outbox import channels
@@ -259,21 +277,20 @@ def _said(fault: Fault, own: Mapping[str, str]) -> str:
 
 
 def _set_status(channel: str, status: str, *, as_json: bool) -> None:
-    from hub.audit import record
-    from hub.bulk import run
+    from hub import connect
 
     with ground() as runtime, runtime.sessions.begin() as session:
-        rows = run(
-            session,
-            """UPDATE channels SET status = :status, down_until = NULL, down_count = 0
-               WHERE public_id = :id AND status <> 'disconnected' RETURNING program_id""",
-            {"status": status, "id": channel},
-        )
-        if not rows:
-            raise Refusal(
-                _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
-            )
-        record(session, rows[0].program_id, ACTOR, f"channel.{status}", channel)
+        its = _found(session, channel)
+        words = own_words(runtime, its.kind)
+        try:
+            deeds = {
+                "paused": connect.pause,
+                "active": connect.resume,
+                "disconnected": connect.disconnect,
+            }
+            deeds[status](session, its, actor=ACTOR)
+        except Fault as fault:
+            raise Refusal(_said(fault, words)) from None
     if as_json:
         show_one({"id": channel, "status": status}, as_json=True)
     else:

@@ -8,9 +8,20 @@ from flask_wtf.csrf import CSRFProtect
 
 from hub import i18n
 from hub.runtime import Runtime
-from hub.web.dashboard import cookies, errors, front, headers, home, login, looks, static, visit
+from hub.web.dashboard import (
+    channels,
+    cookies,
+    errors,
+    front,
+    headers,
+    home,
+    login,
+    looks,
+    static,
+    visit,
+)
 
-AREAS = (front, home, login)
+AREAS = (channels, front, home, login)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()
