@@ -193,7 +193,7 @@ class Connector(ABC):
     kind: ClassVar[str]
     """Stable snake_case name, as in the registry."""
     label: ClassVar[str]
-    """The name people know."""
+    """The name people know; where it is no proper name, out of a tuple whose name ends in WORDS."""
     settings_schema: ClassVar[type[Schema]]
     """Draws the form, validates and words the errors. Must hold `webhook_secret` (and, where the
     platform rotates, `previous_webhook_secret`). Fields with metadata `{"secret": True}` are

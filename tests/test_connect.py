@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from cryptography.fernet import Fernet
 
-from hub.connect import change_channel
+from hub.connect import change_channel, disconnect, pause, resume, setting_errors
 from hub.errors import Misconfigured
 from hub.outbox.channels import Handle, by_public_id
+from hub.registry import connector_class
 from hub.secrets import Secrets
 from tests.hubs import Hub, running_hub
 
@@ -105,3 +107,43 @@ def test_secrets_whose_key_is_lost_are_entered_anew(hub: Hub) -> None:
         now = by_public_id(session, channel.public_id)
     assert now is not None
     assert Handle(later, now).settings["webhook_secret"] == SECRET
+
+
+def test_a_channel_keeps_its_shop(hub: Hub) -> None:
+    """Orders, customers and codes of two shops would mix under one channel."""
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    changes = {"store_url": "https://other.example.com"}
+    with pytest.raises(Misconfigured) as refused, hub.runtime.sessions.begin() as session:
+        change_channel(session, hub.runtime, channel, changes, actor="test")
+    assert refused.value.code == "other_shop_named"
+    assert "as a new channel" in refused.value.detail
+    (row,) = hub.rows("SELECT settings->>'store_url' AS url, shop_identity FROM channels")
+    assert row.url == SHOP["store_url"]
+    assert "other" not in row.shop_identity
+
+
+def test_the_same_shop_written_otherwise_is_the_same(hub: Hub) -> None:
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    with hub.runtime.sessions.begin() as session:
+        changes = {"store_url": "https://SHOP.example.com/"}
+        change_channel(session, hub.runtime, channel, changes, actor="test")
+
+
+def test_a_disconnected_channel_forgets_its_secrets_and_frees_its_shop(hub: Hub) -> None:
+    channel = hub.add_channel("woocommerce", SHOP, "Shop")
+    with hub.runtime.sessions.begin() as session:
+        disconnect(session, channel, actor="test")
+    (row,) = hub.rows("SELECT status, secrets FROM channels")
+    assert (row.status, bytes(row.secrets)) == ("disconnected", b"")
+    assert requests.post(hub.webhook(channel), data=b"{}", timeout=10).status_code == 404
+    for deed in (pause, resume, disconnect):
+        with pytest.raises(Misconfigured, match="disconnected"), hub.runtime.sessions.begin() as session:
+            deed(session, channel, actor="test")
+    hub.add_channel("woocommerce", SHOP, "Shop again")
+
+
+def test_every_mistake_in_settings_is_told_at_once() -> None:
+    connector = connector_class("woocommerce")
+    errors = setting_errors(connector, {"store_url": "no address", "consumer_key": "wrong"})
+    assert set(errors) == {"store_url", "consumer_key", "consumer_secret", "webhook_secret"}
+    assert setting_errors(connector, SHOP) == {}

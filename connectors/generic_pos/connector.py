@@ -13,7 +13,7 @@ from marshmallow import Schema, ValidationError, fields
 from connectors.generic_pos import push, signing
 from connectors.generic_pos.normalise import normalise
 from connectors.generic_pos.schemas import MESSAGES
-from connectors.generic_pos.words import FORM_WORDS, GUIDE_WORDS, WORDS
+from connectors.generic_pos.words import FORM_WORDS, GUIDE_WORDS, LABEL_WORDS, WORDS
 from hub.canonical import Happening
 from hub.connector import Command, Connector, Inbound, Receipt, Verdict
 from hub.errors import BadPayload, Misconfigured
@@ -52,7 +52,7 @@ class GenericPosConnector(Connector):
     """One till, or one till system."""
 
     kind = "generic_pos"
-    label = "Till (hub.sale/1)"
+    label = LABEL_WORDS[0]
     settings_schema = TillSettings
     words = WORDS
     form = FORM_WORDS

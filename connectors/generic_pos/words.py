@@ -23,6 +23,8 @@ WORDS: Mapping[str, str] = {
     "unknown_type": "The hub does not know this type of message.",
 }
 
+LABEL_WORDS: tuple[str, ...] = ("Till (hub.sale/1)",)
+
 FORM_WORDS: Mapping[str, tuple[str, str]] = {
     "webhook_secret": (
         "Secret",

@@ -77,7 +77,8 @@ FORM_WORDS: Mapping[str, tuple[str, str]] = {
 
 GUIDE_WORDS: tuple[str, ...] = (
     "In WordPress open WooCommerce > Settings > Advanced > Webhooks and add one webhook for each topic.",
-    "Topics: order created, updated, deleted, restored; customer created, updated, deleted; coupon created, updated, deleted.",
+    "Topics of orders: created, updated, deleted, restored.",
+    "Topics of customers and coupons: created, updated, deleted.",
     "In each: status Active, the address above as Delivery URL, the webhook secret as Secret, API version v3.",
     "Test the connection, then make a small order. It appears here within seconds.",
 )

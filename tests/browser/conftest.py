@@ -105,6 +105,7 @@ def window(browser: Browser, house: House) -> Iterator[Window]:
                 reduced_motion="reduce",
             )
             stack.callback(context.close)
+            context.set_default_timeout(10_000)
             context.add_cookies([{"name": "hub_language", "value": language, "url": house.hub.url}])
             sight = Sight.begin(context, house.hub.url, language, width)
             if role:

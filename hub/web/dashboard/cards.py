@@ -73,7 +73,7 @@ def card(channel: ChannelHealth, now: datetime) -> Card:
 def label_of(kind: str) -> str:
     """The name people know a kind of channel by."""
     try:
-        return runtime().connector_class(kind).label
+        return _(runtime().connector_class(kind).label)
     except UnknownConnector:
         return kind
 

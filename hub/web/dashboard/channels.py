@@ -122,7 +122,7 @@ def channel_add(kind: str) -> tuple[str, int] | Response:
             with runtime().sessions.begin() as session:
                 added = connect.add_channel(
                     session, runtime(), program_id=here.program.id, kind=kind, name=name,
-                    settings=given, actor=here.actor,
+                    settings={at: value for at, value in given.items() if value}, actor=here.actor,
                 )  # fmt: skip
         except Fault as fault:
             errors = _worded(fault, connector)
@@ -277,7 +277,7 @@ def _form(
         "channels/form.html",
         its=its,
         kind=connector.kind,
-        label=connector.label,
+        label=label_of(connector.kind),
         name=name,
         name_error=errors.get("name", ""),
         other_error="; ".join(

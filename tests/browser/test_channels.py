@@ -1,0 +1,129 @@
+"""Channels in a browser: connecting a shop by pasting credentials, and what an owner does with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.sandbox_kit import Running
+from connectors.woocommerce.sandbox import WooCommerceSandbox
+from tests.browser.conftest import House, Window
+from tests.browser.sight import Sight
+
+
+@pytest.fixture
+def store() -> Iterator[tuple[WooCommerceSandbox, str]]:
+    sandbox = WooCommerceSandbox()
+    with Running(sandbox) as address:
+        yield sandbox, address
+
+
+def test_a_store_is_connected_by_pasting_its_credentials(
+    house: House, sight: Sight, store: tuple[WooCommerceSandbox, str]
+) -> None:
+    sandbox, _ = store
+    sight.go("/p/corner/channels")
+    sight.check("channels-empty")
+    sight.page.locator("a.btn-primary").click()
+    sight.check("channel-kinds")
+    sight.page.get_by_text("WooCommerce").click()
+    sight.page.wait_for_url("**/channel-kinds/woocommerce")
+    sight.page.fill("[name=store_url]", "no address")
+    sight.page.fill("[name=consumer_key]", "wrong")
+    sight.expected = ["422"]
+    sight.page.locator("main button[type=submit]").click()
+    errors = sight.page.locator(".invalid-feedback")
+    assert errors.count() == 4, "name, address, key, secret"
+    assert sight.page.input_value("[name=store_url]") == "no address"
+    sight.check("channel-refused")
+    sight.page.fill("[name=name]", "Trang chủ")
+    for name, value in sandbox.settings().items():
+        field = sight.page.locator(f"[name={name}]")
+        if field.is_visible():
+            field.fill(str(value))
+    sight.page.locator("main button[type=submit]").click()
+    sight.page.wait_for_url("**/channels/chn_*")
+    assert (
+        f"{house.hub.runtime.settings.public_url}/webhooks/"
+        in sight.page.locator("#webhook").inner_text()
+    )
+    sight.check("channel-new")
+    rows = house.hub.rows("SELECT name, actor FROM channels JOIN audit ON subject = channels.public_id")
+    assert [(r.name, r.actor.split("_")[0]) for r in rows] == [("Trang chủ", "user:usr")]
+
+
+def connected(house: House, sandbox: WooCommerceSandbox, address: str) -> str:
+    channel = house.hub.connect(sandbox, address, "Trang chủ")
+    return f"/p/corner/channels/{channel.public_id}"
+
+
+def test_a_channel_is_tested_paused_and_left(
+    house: House, sight: Sight, store: tuple[WooCommerceSandbox, str]
+) -> None:
+    here = connected(house, *store)
+    sight.go(here)
+    press(sight, "test")
+    assert sight.page.locator(".alert-danger").count() == 1, "the store knows another address of the hub"
+    press(sight, "pause")
+    assert house.hub.rows("SELECT status FROM channels")[0].status == "paused"
+    sight.check("channel-paused")
+    press(sight, "resume")
+    assert house.hub.rows("SELECT status FROM channels")[0].status == "active"
+    sight.page.locator("a[href$='/disconnect']").click()
+    sight.check("channel-disconnect")
+    assert house.hub.rows("SELECT status FROM channels")[0].status == "active", "looking changes nothing"
+    sight.page.locator("main button.btn-danger").click()
+    sight.page.wait_for_url("**/channels")
+    assert house.hub.rows("SELECT status FROM channels")[0].status == "disconnected"
+    sight.check()
+
+
+def press(sight: Sight, deed: str) -> None:
+    """A button of the channel's head, and back on its page."""
+    sight.page.locator(f"form[action$='/{deed}'] button").click()
+    sight.page.wait_for_selector(".alert")
+
+
+def test_a_stored_secret_is_never_shown(
+    house: House, sight: Sight, store: tuple[WooCommerceSandbox, str]
+) -> None:
+    here = connected(house, *store)
+    sight.go(here + "/settings")
+    secrets = [str(v) for k, v in store[0].settings().items() if "url" not in k]
+    assert len(secrets) >= 3
+    page = sight.page.content()
+    assert [secret for secret in secrets if secret in page] == []
+    sight.check("channel-settings")
+    sight.page.locator("main button[type=submit]").click()
+    sight.page.wait_for_url(f"**{here}")
+    sight.go(here)
+    press(sight, "test")
+    with i18n.speaking(sight.language):
+        key_fits = i18n.gettext("The store has no webhook for the hub.")  # it answered what it has
+    assert sight.page.locator(".alert").inner_text().strip() == key_fits
+
+
+def test_who_only_looks_sees_no_address_and_no_button(
+    house: House, window: Window, store: tuple[WooCommerceSandbox, str]
+) -> None:
+    here = connected(house, *store)
+    sight = window("en", 1280, role="viewer")
+    sight.go(here)
+    assert sight.page.locator("#webhook").count() == 0
+    assert sight.page.locator("main form").count() == 0
+    sight.check()
+
+
+def test_a_till_gets_a_secret_that_the_hub_made(house: House, sight: Sight) -> None:
+    sight.go("/p/corner/channel-kinds/generic_pos")
+    secret = sight.page.input_value("[name=webhook_secret]")
+    assert secret.startswith("whsec_")
+    sight.check("channel-till")
+    sight.page.fill("[name=name]", "Quầy 1")
+    sight.page.locator("main button[type=submit]").click()
+    sight.page.wait_for_url("**/channels/chn_*")
+    assert secret not in sight.page.content()
+    with house.hub.runtime.sessions() as session:
+        row = session.connection().exec_driver_sql("SELECT secrets FROM channels").one()
+    assert house.hub.runtime.secrets.decrypt(bytes(row.secrets))["webhook_secret"] == secret
