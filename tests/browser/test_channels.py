@@ -8,6 +8,7 @@ import pytest
 
 from connectors.sandbox_kit import Running
 from connectors.woocommerce.sandbox import WooCommerceSandbox
+from hub import i18n
 from tests.browser.conftest import House, Window
 from tests.browser.sight import Sight
 
