@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Look after messages": {
         "deliveries": "Messages in and out, and what became of them.",
         "replay": "Make deliveries due again.",
+        "review": "Orders told of long after they were placed: approve or decline.",
         "quarantine": "Messages with a bad signature: see them, verify them again.",
         "inspect": "Show what recorded messages mean, without a database.",
     },

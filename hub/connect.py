@@ -134,6 +134,18 @@ def _set_status(session: Session, channel: Channel, status: str, actor: str) -> 
     record(session, channel.program_id, actor, f"channel.{status}", channel.public_id)
 
 
+def limit_backdating(session: Session, channel: Channel, days: int | None, *, actor: str) -> None:
+    """Let orders wait for a person that are first told of more than `days` after they were placed
+    (rules.md A9); None: any age earns. Orders already told of stay as they are."""
+    run(
+        session,
+        "UPDATE channels SET backdating_days = :days WHERE id = :id",
+        {"days": days, "id": channel.id},
+    )
+    detail = {"backdating_days": days}
+    record(session, channel.program_id, actor, "channel.changed", channel.public_id, detail)
+
+
 def _secrets(runtime: Runtime, channel: Channel) -> JSONObject:
     """The channel's secrets. Those that no key opens any more are gone, and to be entered anew."""
     try:

@@ -53,12 +53,15 @@ WAITING_WORDS: Mapping[str, str] = {
     "sale": "It came before its sale. It waits for that, and is applied when it arrives.",
     "lookup": "The rules need to know more about its products. We have asked the shop and wait.",
     "fetch": "It only hints at a change. We have asked the shop for the rest and wait.",
+    "review": "It is much older than orders of this channel usually are when we are told of them. Approve "
+    "it, and its points are given; decline it, and it earns nothing.",
 }
 
 REASON_WORDS: Mapping[str, str] = {
     "draft": "A cart or an unfinished checkout; it counts once it is an order.",
     "test_order": "A test order earns nothing.",
     "copy_of_another_channel": "A copy of a sale made in another connected channel; it counts there.",
+    "backdated": "No points: it was told of too late, and was declined.",
     "before_program_start": "It was bought before the programme began.",
     "guest": "No points: a guest order without a usable phone, e-mail or card.",
     "currency_earns_nothing": "No points: the programme gives none for sales in this currency.",
@@ -136,6 +139,7 @@ COUNTER_WORDS: Mapping[str, str] = {
 STEP_WORDS: Mapping[str, str] = {
     "currency_earns_nothing": "no points: the programme gives none for sales in {currency}",
     "nothing_left_that_earns": "no points: nothing is left of the order that earns",
+    "backdated": "not counted: told of too late, and declined",
     "draft": "not counted: a cart or an unfinished checkout",
     "test_order": "not counted: a test order",
     "copy_of_another_channel": "not counted: a copy of a sale made in another connected channel",

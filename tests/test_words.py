@@ -128,7 +128,7 @@ def returned(folder: str, functions: set[str]) -> set[str]:
 
 STANDINGS = {f"sale_{word}" for word in get_args(Standing) if word != "paid"}
 IGNORED_HERE = returned("hub/transactions", {"why_ignored", "_ignored_here"})
-WHY = {"currency_earns_nothing", "nothing_left_that_earns"} | STANDINGS
+WHY = {"currency_earns_nothing", "nothing_left_that_earns", "backdated"} | STANDINGS
 
 
 def core_faults() -> set[str]:
@@ -136,7 +136,7 @@ def core_faults() -> set[str]:
 
 
 def core_reasons() -> set[str]:
-    others = {"guest", "less_than_one_point", "already_so"}
+    others = {"guest", "less_than_one_point", "already_so", "backdated"}
     return (first_arguments("hub", REASONS) - {"sale_*"}) | IGNORED_HERE | STANDINGS | others
 
 

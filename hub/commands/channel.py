@@ -163,6 +163,23 @@ def set_(
     show_one(row, as_json=as_json)
 
 
+@command.command("backdating")
+@click.argument("channel")
+@click.argument("days", type=click.IntRange(1, 3650), required=False)
+@json_option
+def backdating(channel: str, days: int | None, as_json: bool) -> None:
+    """Let orders of a CHANNEL wait for approval that come more than DAYS after they were placed.
+
+    Without DAYS orders of any age earn, as at the start. `hub review` lists what waits.
+    """
+    from hub.connect import limit_backdating
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        its = _found(session, channel)
+        limit_backdating(session, its, days, actor=ACTOR)
+    show_one({"id": its.public_id, "name": its.name, "backdating_days": days}, as_json=as_json)
+
+
 @command.command("settings")
 @click.argument("kind")
 @json_option

@@ -121,14 +121,14 @@ def _attribute(desk: Desk, row: Any, member: Any, action: str, claimed_by: int |
         "UPDATE transactions SET claim_member_id = :member WHERE id = :id",
         {"member": claimed_by, "id": row.id},
     )
-    members = _post_again(desk, (row.channel_id, row.external_id))
+    members = post_again(desk, (row.channel_id, row.external_id))
     after = view.balance(desk.session, member.id, desk.runtime.clock())
     desk.note(action, row.public_id, member=member.public_id, points=changed(before, after))
     desk.tell_balances({member.id, *members})
     return Claimed(member.public_id, changed(before, after), after["balance"], after["debt"])
 
 
-def _post_again(desk: Desk, key: Key) -> set[int]:
+def post_again(desk: Desk, key: Key) -> set[int]:
     """Judge and post one sale anew. Returns the members whose points may have changed by it."""
     known = {c.id: c for c in channels.of_program(desk.session, desk.program.id)}
     known |= channels.by_ids(desk.session, [key[0]])

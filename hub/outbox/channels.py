@@ -43,10 +43,13 @@ class Channel:
     currency: str
     time_zone: str
     region: str
+    backdating_days: int | None = None
+    """Orders first told of more than this many days after they were placed wait for a person (rules.md
+    A9); None: any age."""
 
 
 _COLUMNS = """c.id, c.public_id, c.program_id, c.kind, c.name, c.token, CAST(c.settings AS text) AS settings,
-    c.secrets, c.status, c.allow_private, p.currency, p.time_zone, p.region"""
+    c.secrets, c.status, c.allow_private, p.currency, p.time_zone, p.region, c.backdating_days"""
 _FROM = "FROM channels c JOIN programs p ON p.id = c.program_id"
 
 

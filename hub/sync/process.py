@@ -431,17 +431,7 @@ class _Posting:
             for u in understood
             if u.delivery.source == "fetch" and u.fault is None
         }
-        columns = {"channel_id": "bigint", "subject": "text", "fetched": "boolean"}
-        if came:
-            rows = [dict(zip(columns, one, strict=True)) for one in sorted(came)]
-            run(
-                self.session,
-                f"""UPDATE deliveries d SET state = 'done', outcome = 'posted', finished_at = clock_timestamp()
-                    FROM {unnest(columns)}
-                    WHERE d.channel_id = r.channel_id AND d.subject = r.subject AND d.state = 'waiting'
-                      AND d.direction = 'inbound' AND (d.reason = 'fetch') = r.fetched""",
-                arrays(columns, rows),
-            )
+        deliveries.release(self.session, came)
 
 
 def _keys_known(understood: Iterable[Understood]) -> list[Key]:

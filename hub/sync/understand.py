@@ -115,7 +115,9 @@ def _add(understood: Understood, external_id: str, contribution: Contribution, v
     _check_id(external_id)
     _check_id(contribution.ref)
     key = (understood.delivery.channel_id, external_id)
-    understood.arrivals.append(Arrival(key, understood.delivery.id, contribution, version))
+    delivery = understood.delivery
+    arrival = Arrival(key, delivery.id, contribution, version, delivery.received_at)
+    understood.arrivals.append(arrival)
 
 
 def _add_sale(understood: Understood, sale: Sale, version: int) -> None:

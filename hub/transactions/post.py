@@ -20,6 +20,7 @@ from hub.ids import new_id
 from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
+from hub.program.rules import Judgement
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -42,6 +43,7 @@ class Arrival:
     delivery_id: int
     contribution: Contribution
     normaliser_version: int
+    received_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +74,10 @@ class Transaction:
     """Who staff gave it to; outranks whatever messages say (rules.md A3)."""
     change: int = 0
     """Points posted by this batch."""
+    first_seen_at: datetime | None = None
+    """When the hub was first told of it."""
+    review: str | None = None
+    """needed, approved or declined: of a sale placed long before it was told of (A9)."""
 
     @property
     def sale(self) -> Sale | None:
@@ -94,6 +100,8 @@ class Transaction:
             return "sale"
         if self.verdict is not None and self.verdict.lacks:
             return "lookup"
+        if self.review == "needed" and self.points:
+            return "review"
         return None
 
     @property
@@ -210,7 +218,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
     rows = run(
         session,
         f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state,
-                   t.claim_member_id
+                   t.claim_member_id, t.review, t.created_at
             FROM transactions t JOIN {unnest(columns)}
               ON t.channel_id = r.channel_id AND t.external_id = r.external_id
             ORDER BY t.id FOR NO KEY UPDATE OF t""",
@@ -222,6 +230,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
         transaction.placed_at, transaction.line_facts = row.placed_at, dict(row.line_facts)
         transaction.before = (tuple(row.codes), row.state)
         transaction.claim_member_id = row.claim_member_id
+        transaction.review, transaction.first_seen_at = row.review, row.created_at
     return found
 
 
@@ -255,6 +264,9 @@ def _add(transaction: Transaction, arrival: Arrival) -> None:
     moment at which they were true (A7: trashed and restored within a second, an order has its old
     bytes again, and only the Date of a look-up says that they are the present ones)."""
     c, version = arrival.contribution, arrival.normaliser_version
+    if transaction.is_new and arrival.received_at is not None:
+        first = transaction.first_seen_at or arrival.received_at
+        transaction.first_seen_at = min(first, arrival.received_at)
     place = (c.kind, c.ref, c.raw_hash)
     known = transaction.contributions.get(place)
     if known is not None:
@@ -338,6 +350,20 @@ def _judge(ground: Ground, transaction: Transaction) -> None:
         return
     situation = ground.situations[transaction.key[0]]
     transaction.verdict = judge(transaction.sale, transaction.fold, transaction.line_facts, situation)
+    _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)
+
+
+def _review(channel: Channel, transaction: Transaction, verdict: Verdict) -> None:
+    """A sale placed longer before it was told of than its channel may backdate waits for a person; one
+    that was declined earns nothing (A9)."""
+    if transaction.review == "declined":
+        nothing = Judgement(0, ({"code": "backdated", "points": "0"},), "backdated")
+        transaction.verdict = replace(verdict, judgement=nothing)
+    placed, told = transaction.placed_at, transaction.first_seen_at
+    if transaction.review or not transaction.points or placed is None or told is None:
+        return
+    if channel.backdating_days is not None and placed < told - timedelta(days=channel.backdating_days):
+        transaction.review = "needed"
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -367,6 +393,7 @@ _ROW = {
     "ambiguous": "boolean",
     "line_facts": "jsonb",
     "program_version": "integer",
+    "review": "text",
 }
 _NOT_UPDATED = {"id", "public_id", "channel_id", "external_id"}
 _CODES = "ARRAY(SELECT jsonb_array_elements_text(r.codes))"
@@ -436,6 +463,7 @@ def _row(transaction: Transaction) -> dict[str, Any]:
         "ambiguous": transaction.fold.ambiguous if transaction.fold else False,
         "line_facts": json.dumps(transaction.line_facts),
         "program_version": verdict.rules.number if verdict else None,
+        "review": transaction.review,
     }
 
 
