@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, Response, g, request
 
+from hub import log
 from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import api, dashboard, docs, health, problems
+from hub.web import api, dashboard, docs, health, metrics, problems
 from hub.web.proxies import TrustedProxies
 from hub.web.webhooks import WebhookDoor
 
@@ -20,7 +21,10 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app = Flask("hub", static_folder=None, template_folder="web/templates")
     app.config["MAX_CONTENT_LENGTH"] = None  # each view reads its own bounded body
     app.extensions["hub"] = runtime
+    app.before_request(_begin)
+    app.after_request(_end)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(docs.blueprint)
     api.install(app)
     problems.install(app)  # after the API: flask-smorest brings a handler of its own
@@ -29,3 +33,14 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     door = WebhookDoor(app.wsgi_app, reception, settings)
     app.wsgi_app = TrustedProxies(door, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
+
+
+def _begin() -> None:
+    """All lines that this request logs carry its id."""
+    g.request_id = log.begin_request(request.headers.get("X-Request-Id"))
+
+
+def _end(answer: Response) -> Response:
+    """Who reports trouble can name the request."""
+    answer.headers["X-Request-Id"] = g.get("request_id", "")
+    return answer

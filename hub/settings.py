@@ -212,6 +212,7 @@ class Settings:
     quarantine_rows: Annotated[int, From("HUB_QUARANTINE_ROWS", _number(0, 10_000))] = 200
     quarantine_mb: Annotated[int, From("HUB_QUARANTINE_MB", _number(0, 1000))] = 20
     quarantine_days: Annotated[int, From("HUB_QUARANTINE_DAYS", _number(0, 90))] = 7
+    metrics_token: Annotated[str, From("HUB_METRICS_TOKEN", _ANY_TEXT)] = field(default="", repr=False)
     allow_private_hosts: Annotated[tuple[str, ...], From("HUB_ALLOW_PRIVATE_HOSTS", _list(_host))] = ()
     keys_file: Annotated[str, From("HUB_KEYS_FILE", _ANY_TEXT)] = ""
     keys: Annotated[tuple[str, ...], From("HUB_KEYS", _list(_key))] = field(default=(), repr=False)
@@ -347,6 +348,8 @@ def _line(text: str, name: str) -> int:
 def _masked(name: str, value: Any) -> str:
     if name == "keys":
         return f"{len(value)} key(s)" if value else ""
+    if name == "metrics_token":
+        return "***" if value else ""
     if isinstance(value, Mapping):
         return ", ".join(f"{kind}={path}" for kind, path in value.items())
     if isinstance(value, tuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -40,7 +40,10 @@ def install(app: Flask) -> None:
 def page(status: int) -> Response:
     """The page of one status."""
     title, sentence = ERROR_WORDS.get(status, ERROR_WORDS[400 if status < 500 else 500])
-    text = render_template("error.html", status=status, title=_(title), sentence=_(sentence))
+    number = g.get("request_id", "") if status >= 500 else ""
+    text = render_template(
+        "error.html", status=status, title=_(title), sentence=_(sentence), number=number
+    )
     return Response(text, 400 if status == 419 else status, content_type="text/html; charset=utf-8")
 
 
