@@ -11,17 +11,20 @@ from hub.runtime import Runtime
 from hub.web.dashboard import (
     channels,
     cookies,
+    deliveries,
     errors,
     front,
     headers,
     home,
     login,
     looks,
+    quarantine,
+    replays,
     static,
     visit,
 )
 
-AREAS = (channels, front, home, login)
+AREAS = (channels, deliveries, front, home, login, quarantine, replays)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()

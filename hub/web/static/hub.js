@@ -49,3 +49,17 @@ window.addEventListener("pageshow", () => {
 document.addEventListener("change", (event) => {
   if (event.target.dataset.send !== undefined) event.target.form.requestSubmit();
 });
+
+// A box that carries data-ticks ticks all boxes of that name in its form.
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset.ticks;
+  if (!name) return;
+  for (const box of event.target.form.querySelectorAll(`input[name="${name}"]`)) box.checked = event.target.checked;
+});
+
+// Forms that carry data-drops-empty leave empty fields out of the address.
+document.addEventListener("htmx:config:request", (event) => {
+  const { sourceElement, request } = event.detail.ctx;
+  if (sourceElement?.dataset?.dropsEmpty === undefined || !(request.body instanceof FormData)) return;
+  for (const [name, value] of [...request.body.entries()]) if (value === "") request.body.delete(name);
+});
