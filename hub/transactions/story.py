@@ -544,3 +544,17 @@ def _twins(session: Session, transaction_id: int) -> list[Any]:
             {"id": transaction_id},
         )
     )
+
+
+def in_short(order: Mapping[str, Any]) -> str:
+    """What became of an order of a list, in one sentence, from its row alone."""
+    if order["waiting_for"]:
+        waits_for = words.WAITING_WORDS[order["waiting_for"]]
+        return _(waits_for)
+    points = words.points(order["points"])
+    if order["points"] and order["member"]:
+        name = order["member_name"] or _("a member without a name")
+        return _("{points} for {name}.", points=points, name=name)
+    if order["points"]:
+        return _("It belongs to nobody; {points} can be given to a member.", points=points)
+    return words.of_reason(order["why"]) if order["why"] else _("No points.")

@@ -18,13 +18,15 @@ from hub.web.dashboard import (
     home,
     login,
     looks,
+    members,
+    orders,
     quarantine,
     replays,
     static,
     visit,
 )
 
-AREAS = (channels, deliveries, front, home, login, quarantine, replays)
+AREAS = (channels, deliveries, front, home, login, members, orders, quarantine, replays)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()
