@@ -71,6 +71,7 @@ SUGGESTION_WORDS: Mapping[str, str] = {
     "card_of_another": "One message named a card of the one and a key of the other.",
     "customer_of_another": "One message named a customer of the one and a key of the other.",
 }
+_LONGEST_KEY = 100
 _EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
 
 
@@ -228,8 +229,9 @@ def member_adjust(member_id: str) -> str:
             except NotEnoughPoints as refused:
                 shown["error"] = too_many(refused)
         balance = view.balance(session, found.id, runtime().clock())
+    key = request.args.get("key", "")[:_LONGEST_KEY] or new_id("adj")  # the same after going back
     return render_template(
-        "members/adjust.html", member=found, balance=balance, asked=asked, key=new_id("adj"), **shown
+        "members/adjust.html", member=found, balance=balance, asked=asked, key=key, **shown
     )
 
 
@@ -237,7 +239,7 @@ def member_adjust(member_id: str) -> str:
 def adjust_points(member_id: str) -> Response:
     """Give or take; a form that is sent twice does it once."""
     wanted, reason = _read_points(request.form), request.form.get("reason", "").strip()
-    key = request.form.get("key", "")[:100]
+    key = request.form.get("key", "")[:_LONGEST_KEY]
     with runtime().sessions() as session:
         found = _found(session, member_id)
     there = url_for("dashboard.member", member_id=found.public_id)
@@ -323,7 +325,7 @@ def _worth(reward: Any) -> str:
 @action("/members/<member_id>/redeem", "redeem")
 def redeem_reward(member_id: str) -> Response:
     """Spend the points; the code is shown on a page of its own."""
-    reward, key = request.form.get("reward", ""), request.form.get("key", "")[:100]
+    reward, key = request.form.get("reward", ""), request.form.get("key", "")[:_LONGEST_KEY]
     with runtime().sessions() as session:
         found = _found(session, member_id)
     back = redirect(url_for("dashboard.member_redeem", member_id=found.public_id), 303)

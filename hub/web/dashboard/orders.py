@@ -77,9 +77,11 @@ def badge(state: str) -> Badge:
 
 
 @page("/orders", "look")
-def orders() -> str:
+def orders() -> str | Response:
     """All orders, newest first, narrowed; or what a scrap may mean."""
     program = visit().program
+    if not all(request.args.values()):
+        return redirect(_address(), 303)  # a form sends its empty fields too; an address is short
     with runtime().sessions() as session:
         known = _channels(session)
         wish = _wish(session, known)
