@@ -30,13 +30,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
+import os
+import pickle
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -44,6 +46,18 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 SEND_SECONDS = 10
+
+
+class Numbers:
+    """`next` gives start, start + step, and so on; unlike itertools' it can be kept in a file."""
+
+    def __init__(self, start: int = 1, step: int = 1) -> None:
+        self._next, self._step = start, step
+
+    def __next__(self) -> int:
+        number = self._next
+        self._next += self._step
+        return number
 
 
 @dataclass(slots=True)
@@ -75,6 +89,8 @@ class Sandbox:
 
     kind: str
     fault_names: frozenset[str] = frozenset()
+    forgets: frozenset[str] = frozenset({"address"})
+    """What it does not remember: attributes that every process makes anew."""
     address: str = ""
     """Where this sandbox listens; set by the server before the first request."""
 
@@ -86,7 +102,7 @@ class Sandbox:
         self.outbox: list[Outgoing] = []
         self.holding = False
         self._faults: dict[str, Fault] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = Numbers()
         self._control()
 
     # --- for subclasses ---
@@ -249,12 +265,57 @@ def _server(sandbox: Sandbox, port: int) -> BaseWSGIServer:
     return make_server("127.0.0.1", port, sandbox.app, threaded=True, request_handler=Handler)
 
 
+class Memory:
+    """What a sandbox knows, in a file: written after each request that may have changed it, read
+    back when it starts again. Written and read by nobody else."""
+
+    def __init__(self, sandbox: Sandbox, file: Path) -> None:
+        self.sandbox, self.file = sandbox, file
+        made = dict(vars(sandbox))  # what it cannot do without, made anew by every process
+        self.fresh = {name for name, value in made.items() if not _keeps(value)} | sandbox.forgets
+
+    def recall(self) -> None:
+        """Take up where the last process ended; what cannot be read any more is forgotten."""
+        try:
+            kept = pickle.loads(self.file.read_bytes())  # noqa: S301 - our own file
+        except (FileNotFoundError, pickle.UnpicklingError, AttributeError, ImportError, EOFError):
+            return
+        vars(self.sandbox).update(kept)
+
+    def keep(self) -> None:
+        """Whole or not at all."""
+        with self.sandbox.lock:
+            known = {n: value for n, value in vars(self.sandbox).items() if n not in self.fresh}
+            unfinished = self.file.with_suffix(".part")
+            unfinished.write_bytes(pickle.dumps(known))
+            os.replace(unfinished, self.file)
+
+    def after(self, answer: Response) -> Response:
+        """After each request of the sandbox's application."""
+        if request.method != "GET":
+            self.keep()
+        return answer
+
+
+def _keeps(value: object) -> bool:
+    try:
+        pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
+
+
 def serve(sandbox: Sandbox) -> None:
     """Run until killed: `python -m connectors.<kind>.sandbox --port N` (0 picks a free one). The
-    first line printed is the address."""
+    first line printed is the address. With `--memory FILE` it goes on where it was ended."""
     parser = argparse.ArgumentParser(prog=f"sandbox of {sandbox.kind}")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--memory", type=Path)
     options = parser.parse_args()
+    if options.memory:
+        memory = Memory(sandbox, options.memory)
+        memory.recall()
+        sandbox.app.after_request(memory.after)
     server = _server(sandbox, options.port)
     sandbox.address = f"http://127.0.0.1:{server.server_port}"
     print(sandbox.address, flush=True)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -98,8 +98,8 @@ class Story:
     key: str
     shops: dict[str, Shop] = field(default_factory=dict)
 
-    def play(self) -> None:
-        """All steps, one plain line each. Raises `DemoFailed`."""
+    def play(self, *, leave_one: bool) -> None:
+        """All steps, one plain line each; `leave_one` failed push for people. Raises `DemoFailed`."""
         web, blog, till = self.shops.values()
         self._orders(web, blog, till)
         self._repeats(web)
@@ -107,6 +107,8 @@ class Story:
         code = self._redeem()
         self._use(code, used=blog, others=(web, till))
         self._failed_push(web)
+        if leave_one:
+            self._leave_a_failed_push(blog)
         self._verify()
 
     def _orders(self, web: Shop, blog: Shop, till: Shop) -> None:
@@ -143,7 +145,7 @@ class Story:
         wish = {"member": member["id"], "reward": "50k"}
         done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-1"})
         code = str(done["code"])
-        self._until(
+        self.until(
             lambda: all(s.has_active(code) for s in self.shops.values()),
             _("code {code} in all shops", code=code),
         )
@@ -152,7 +154,7 @@ class Story:
 
     def _use(self, code: str, *, used: Shop, others: tuple[Shop, ...]) -> None:
         used.sell(PERSON_AGAIN, "350000", codes=[code], state="fulfilled")
-        self._until(
+        self.until(
             lambda: not any(s.has_active(code) for s in others),
             _("code {code} revoked elsewhere", code=code),
         )
@@ -161,24 +163,30 @@ class Story:
         )
 
     def _failed_push(self, web: Shop) -> None:
-        web.ask("POST", "/faults", {"fault": "refuse_code", "times": 1})
-        member = self._api("GET", "/members", params={"phone": PHONE})[0]
-        wish = {"member": member["id"], "reward": "50k"}
-        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-2"})
-        failed = self._until(lambda: self._failed(web, done["voucher"]), _("the refused push"))
+        code, failed = self._refused_code(web, "demo-2")
         self.say(
-            "  "
-            + _(
-                "the web shop refused the code {code}: {detail}",
-                code=done["code"],
-                detail=failed.detail,
-            )
+            "  " + _("the web shop refused the code {code}: {detail}", code=code, detail=failed.detail)
         )
         with self.runtime.sessions.begin() as session:
             deliveries.replay(session, [failed.id])
         Doorbell(self.runtime.settings.redis_url).ring("outbound")
-        self._until(lambda: web.has_active(str(done["code"])), _("the replayed push"))
+        self.until(lambda: web.has_active(code), _("the replayed push"))
         self._expect(55, _("the failed push was replayed: the code is live there too"))
+
+    def _leave_a_failed_push(self, blog: Shop) -> None:
+        code, _failed = self._refused_code(blog, "demo-3")
+        self._expect(
+            5, _("the second shop refused {code}; it waits for you to replay it by hand", code=code)
+        )
+
+    def _refused_code(self, shop: Shop, key: str) -> tuple[str, Any]:
+        """Redeem, where that shop refuses the code once: the code and the delivery that failed."""
+        shop.ask("POST", "/faults", {"fault": "refuse_code", "times": 1})
+        member = self._api("GET", "/members", params={"phone": PHONE})[0]
+        wish = {"member": member["id"], "reward": "50k"}
+        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": key})
+        failed = self.until(lambda: self._failed(shop, done["voucher"]), _("the refused push"))
+        return str(done["code"]), failed
 
     def _verify(self) -> None:
         from hub.ledger.verify import verify
@@ -198,7 +206,7 @@ class Story:
     # --- looking ---
 
     def _expect(self, points: int, step: str) -> None:
-        self._until(
+        self.until(
             lambda: self._balance() == points,
             _("{points} points after: {step}", points=points, step=step),
         )
@@ -206,7 +214,7 @@ class Story:
 
     def _settle(self) -> None:
         """Wait until nothing of this programme is due or being worked on."""
-        self._until(lambda: not self._open_deliveries(), _("the queue to drain"))
+        self.until(lambda: not self._open_deliveries(), _("the queue to drain"))
 
     def _open_deliveries(self) -> bool:
         with self.runtime.sessions() as session:
@@ -251,7 +259,7 @@ class Story:
         return answer.json()
 
     @staticmethod
-    def _until(found: Callable[[], Any], what: str) -> Any:
+    def until(found: Callable[[], Any], what: str) -> Any:
         ends = time.monotonic() + PATIENCE
         while time.monotonic() < ends:
             value = found()
@@ -266,16 +274,40 @@ def was_played(session: Session) -> bool:
     return bool(run(session, "SELECT 1 FROM programs WHERE slug LIKE 'demo%' LIMIT 1"))
 
 
-def play(runtime: Runtime, base: str, say: Say, *, keep: Callable[[], None] | None = None) -> None:
-    """Play the demo against the hub at `base`. `keep` holds the shops open afterwards."""
+def play(
+    runtime: Runtime,
+    base: str,
+    say: Say,
+    *,
+    standing: Mapping[str, str] | None = None,
+    keep: Callable[[], None] | None = None,
+) -> None:
+    """Play the demo against the hub at `base`. `standing` are sandboxes that run already and stay
+    (kind -> address); without them some are started for the demo, and `keep` holds those open
+    afterwards. Where shops stay, one push is left to be replayed by hand."""
     started = time.monotonic()
-    with sandboxes(say) as addresses:
+    with ExitStack() as stack:
+        addresses = _answering(standing) if standing else stack.enter_context(sandboxes(say))
         story = _prepare(runtime, base, say, addresses)
         say(_("Playing a day in three shops (programme {slug}):", slug=story.program.slug))
-        story.play()
+        story.play(leave_one=bool(standing) or keep is not None)
         say(_("The demo is played ({seconds:.1f} s).", seconds=time.monotonic() - started))
         if keep is not None:
             keep()
+
+
+def _answering(standing: Mapping[str, str]) -> Mapping[str, str]:
+    """The same addresses, once all answer: they were started a moment ago."""
+    for kind, address in standing.items():
+        Story.until(lambda at=address: _answers(at), _("the {kind} sandbox", kind=kind))  # type: ignore[misc]
+    return standing
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/_sandbox/settings", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 @contextmanager

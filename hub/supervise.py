@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
 
 import structlog
 
-from hub import embedded, migrate, parent
+from hub import embedded, migrate, parent, sandboxes
 from hub.attach import Say, revive, servers
 from hub.db import make_engine, make_sessions
 from hub.errors import Refusal
@@ -69,6 +70,12 @@ class Tree:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     prefix: bool = False
     """Lines for people carry the child's name; JSON lines say it themselves."""
+
+    def add(self, children: Iterable[Child]) -> None:
+        """Start further ones, and keep them alive like the others."""
+        for child in children:
+            self.children.append(child)
+            self.start(child)
 
     def start(self, child: Child) -> None:
         child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and words
@@ -206,30 +213,52 @@ def _run(
             return
         say(_worker_words(settings.workers))
         say(_("The hub is ready at {address}", address=settings.public_url))
-        if welcome:
-            say(welcome)
+        greeting = [welcome] if welcome else []
         if demo:
-            player = subprocess.Popen(_command("demo"), env=_child_environment(settings))  # noqa: S603
-        _keep_alive(tree, given, stop)
+            shops = sandboxes.stands(settings.data)
+            tree.add(Child(f"shop-{shop.kind}", shop.command) for shop in shops)
+            player = subprocess.Popen(  # noqa: S603 - our own interpreter and words
+                _command("demo") + [f"--shop={shop.kind}={shop.address}" for shop in shops],
+                env=_child_environment(settings),
+            )
+            greeting.append(_("The dashboard is at {address}", address=settings.public_url))
+        _keep_alive(tree, given, stop, player, lambda: _say_all(say, greeting))
     finally:
         if player and player.poll() is None:
             player.terminate()
         tree.stop()
 
 
+def _say_all(say: Say, lines: Sequence[str]) -> None:
+    for line in lines:
+        say(line)
+
+
 def _worker_words(n: int) -> str:
     return ngettext("Web, sweeper and {n} worker are up", "Web, sweeper and {n} workers are up", n, n=n)
 
 
-def _keep_alive(tree: Tree, given: Settings, stop: _Signals) -> None:
-    looked = time.monotonic()
+def _keep_alive(
+    tree: Tree,
+    given: Settings,
+    stop: _Signals,
+    player: subprocess.Popen[bytes] | None,
+    greet: Callable[[], None],
+) -> None:
+    """Until somebody wants an end. Greets once, after the demo: what people need stands last."""
+    looked, greeted = time.monotonic(), False
     while not stop.seen:
+        if not greeted and (player is None or player.poll() is not None):
+            greeted = True
+            greet()
         tree.listen(LOOK_SECONDS)
         tree.restart_dead()
         if time.monotonic() - looked > 1:
             for name in revive(given):
                 _log.warning("a server had ended and was started again", server=name)
             looked = time.monotonic()
+    if not greeted:
+        greet()  # a password that was never shown would be lost
 
 
 def _children(settings: Settings) -> list[Child]:

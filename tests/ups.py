@@ -29,11 +29,11 @@ _numbers = itertools.count(1)
 class Up:
     """A `hub up` of this test's own, and what it said."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, *options: str) -> None:
         self.data = home / "data"
         self.port = port
         self.home = home
-        self.process = self.run("up")
+        self.process = self.run("up", *options)
         self.lines: list[str] = []
 
     def run(self, *words: str, **environment: str) -> subprocess.Popen[str]:

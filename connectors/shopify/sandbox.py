@@ -116,6 +116,7 @@ class ShopifySandbox(Sandbox):
     """One shop. `refill` is the points a second that the bucket gains (100 as on a Standard plan)."""
 
     kind = "shopify"
+    forgets = Sandbox.forgets | {"_schema"}
     fault_names = frozenset(
         {
             "throttle",  # {"form": "graphql" | "429" | "503"}

@@ -9,11 +9,12 @@ printed in the currency's own digits ("13.50", "50000"). In every order made her
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from connectors.sandbox_kit import Numbers
 
 JSON = dict[str, Any]
 
@@ -33,8 +34,8 @@ class Books:
 
     def __init__(self, currency: str) -> None:
         self.currency = currency
-        self._ids = itertools.count(6_200_360_403_244, 32_769)
-        self._numbers = itertools.count(1001)
+        self._ids = Numbers(6_200_360_403_244, 32_769)
+        self._numbers = Numbers(1001)
 
     # --- words ---
 
