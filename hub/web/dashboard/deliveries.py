@@ -13,7 +13,7 @@ from flask import Response, abort, render_template, request, url_for
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from hub import words
+from hub import i18n, words
 from hub.connector import Inbound
 from hub.i18n import gettext as _
 from hub.i18n import ngettext
@@ -21,6 +21,7 @@ from hub.outbox import bodies, browse, channels, detail, masking
 from hub.outbox.browse import BadCursor, Choices, Count, Cursor, Group, Line, Page, Wish
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
+from hub.secrets import SecretsError
 from hub.sync import explain, scraps
 from hub.web.dashboard import badges
 from hub.web.dashboard.visit import page, runtime, visit
@@ -83,6 +84,7 @@ FILTERS = (
 MORE = ("fault", "code", "topic", "direction", "since", "until", "number", "subject")
 """Those that stand folded away."""
 _LONGEST = 200
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _PRETTY = 256 * 1024
 """A body up to this size (bytes) is shown in order; of a longer one the beginning as it is."""
 
@@ -93,7 +95,7 @@ def deliveries() -> str:
     hub, here = runtime(), visit()
     with hub.sessions() as session:
         choices = browse.choices(session, here.program.id)
-        wish = wished(session, request.args, choices)
+        wish = wished(session, _given(), choices)
         found = browse.page(session, here.program.id, wish, _cursor())
         count = browse.count(session, here.program.id, wish)
         plain = wish.is_empty and not request.args.get("at")
@@ -108,7 +110,7 @@ def deliveries() -> str:
         count=count,
         groups=[_group(hub, group) for group in groups],
         options=_options(choices),
-        given={name: request.args.get(name, "") for name in FILTERS},
+        given={name: _given().get(name, "") for name in FILTERS},
         is_filtered=not wish.is_empty,
         asked=urlencode(_given()),
         more=[name for name in MORE if request.args.get(name)],
@@ -198,13 +200,13 @@ def wished(session: Session, given: Mapping[str, str], choices: Choices) -> Wish
 
 
 def _states(given: str) -> tuple[str, ...]:
-    if not given:
-        return ()
-    if given in browse.STATES and given not in STATES:
-        return (given,)
-    if given not in STATES:
+    """A name of the filter's, or states themselves with commas between them."""
+    if given in STATES:
+        return STATES[given]
+    found = tuple(sorted(set(given.split(",")))) if given else ()
+    if not set(found) <= {*browse.STATES, browse.RETRYING}:
         abort(400)
-    return STATES[given]
+    return found
 
 
 def _one_of(given: str, known: Mapping[str, str]) -> str | None:
@@ -229,11 +231,15 @@ def _moment(given: str, zone: ZoneInfo, *, after: bool = False) -> datetime | No
     try:
         if len(given) > len("2026-11-23"):
             moment = datetime.fromisoformat(given)
-            return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        day = date.fromisoformat(given) + timedelta(days=1 if after else 0)
-        return datetime.combine(day, time(), zone)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        else:
+            day = date.fromisoformat(given) + timedelta(days=1 if after else 0)
+            moment = datetime.combine(day, time(), zone)
     except (ValueError, OverflowError):
         abort(400)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        abort(400)  # no calendar arithmetic in any time zone may run over its ends
+    return moment
 
 
 def _cursor() -> Cursor | None:
@@ -247,7 +253,13 @@ def _cursor() -> Cursor | None:
 
 
 def _given() -> dict[str, Any]:
-    return {name: request.args[name] for name in FILTERS if request.args.get(name)}
+    """The filter as the address says it; states may stand in it one by one."""
+    given = {name: request.args[name] for name in FILTERS if request.args.get(name)}
+    if "state" in given:
+        asked = {part for text in request.args.getlist("state") for part in text.split(",") if part}
+        known = next((name for name, states in STATES.items() if set(states) == asked), None)
+        given["state"] = known or ",".join(sorted(asked))
+    return given
 
 
 def _at(cursor: str | None) -> str:
@@ -263,7 +275,7 @@ def _options(choices: Choices) -> dict[str, list[tuple[str, str]]]:
     options["code"] = [(code, code) for code in choices.codes]
     options["topic"] = [(t, topic(t)) for t in choices.topics if t]
     for name, offered in options.items():
-        asked = request.args.get(name, "")
+        asked = _given().get(name, "")
         if asked and asked not in {key for key, _word in offered}:
             offered.append((asked, _(badges.BADGE_WORDS.get(asked, asked))))
     return options
@@ -303,9 +315,20 @@ def _line(hub: Runtime, line: Line) -> dict[str, Any]:
     return {
         **row,
         "what": what,
-        "said": line.detail if line.detail and line.detail != what else "",
+        "said": exactly(line.detail, what),
         "topic_words": topic(line.topic),
     }
+
+
+def exactly(found: str | None, what: str) -> str:
+    """Where exactly, beside the sentence: as it was found, which is in English; in other languages
+    the place in the message alone. The whole of it stands on the delivery's own page."""
+    if not found or found == what:
+        return ""
+    if i18n.language() == i18n.SOURCE:
+        return found
+    place, _colon, _rest = found.partition(": ")
+    return place if place.startswith("$") else ""
 
 
 def topic(name: str) -> str:
@@ -357,7 +380,10 @@ def _understood(hub: Runtime, channel: channels.Channel, row: Row[Any]) -> expla
 
 def _secrets(hub: Runtime, channel: channels.Channel) -> list[str]:
     """The channel's secrets, so that none is ever shown."""
-    given = hub.secrets.decrypt(channel.secrets) if channel.secrets else {}
+    try:
+        given = hub.secrets.decrypt(channel.secrets) if channel.secrets else {}
+    except SecretsError:  # no key opens them any more: nothing that is shown can hold them
+        return []
     return [value for value in given.values() if isinstance(value, str)]
 
 
@@ -374,7 +400,7 @@ def _attempt(attempt: detail.Attempt, own: Mapping[str, str], hidden: Sequence[s
         }
         for exchange in attempt.exchanges
     ]
-    said = attempt.detail if attempt.detail and attempt.detail != what else ""
+    said = exactly(attempt.detail, what)
     return {"attempt": attempt, "what": what, "said": said, "exchanges": exchanges}
 
 

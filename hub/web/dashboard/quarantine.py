@@ -17,7 +17,7 @@ from hub.outbox.channels import Channel
 from hub.sync import quarantine as held
 from hub.sync.doorbell import Doorbell
 from hub.sync.quarantine import Checked
-from hub.web.dashboard.deliveries import download, own_words
+from hub.web.dashboard.deliveries import download, exactly, own_words
 from hub.web.dashboard.visit import action, page, runtime, visit
 
 CHECK_WORDS: Mapping[str, str] = {
@@ -147,13 +147,12 @@ def _message(checked: Checked, own: Mapping[str, str]) -> dict[str, Any]:
     what = _(CHECK_WORDS[checked.ending]) if checked.ending in CHECK_WORDS else ""
     if checked.code:
         what = words.of_fault(checked.code, "merchant", checked.detail, own)
-    said = checked.detail if checked.detail and checked.detail != what else ""
     body = bytes(message.body)
     return {
         "id": message.id,
         "received_at": message.received_at,
         "what": what,
-        "said": said,
+        "said": exactly(checked.detail, what),
         "code": checked.code,
         "badge": "done" if checked.ending == "enters" else "failed",
         "was": words.of_fault(message.code, "merchant", message.detail, own),

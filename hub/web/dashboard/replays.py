@@ -18,7 +18,7 @@ from hub.outbox import browse
 from hub.sync import rehearse, replays, told
 from hub.sync.doorbell import Doorbell
 from hub.sync.replays import Item, NotPossible, Replay
-from hub.web.dashboard.deliveries import FILTERS, own_words, topic, wished
+from hub.web.dashboard.deliveries import FILTERS, exactly, own_words, topic, wished
 from hub.web.dashboard.visit import action, page, runtime, visit
 
 REPLAY_STATE_WORDS: Mapping[str, str] = {
@@ -54,7 +54,7 @@ _SHOWN = 50
 def delivery_replays() -> str:
     """The newest replays of the program."""
     with runtime().sessions() as session:
-        before = request.args.get("before", type=int)
+        before = _number("before") or None
         found = replays.latest(session, visit().program.id, _SHOWN + 1, before)
         people = _people(session, [r.actor for r in found])
     return render_template(
@@ -95,7 +95,7 @@ def delivery_replay(replay_id: str) -> str:
         abort(400)
     with hub.sessions() as session:
         found = _found(session, replay_id)
-        after = request.args.get("after", 0, type=int)
+        after = _number("after")
         items = replays.items(session, found, state=state, after=after, limit=_SHOWN + 1)
         names = _names(session, items)
         people = _people(session, [found.actor])
@@ -246,7 +246,7 @@ def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         **row,
         "forecast": told.one(forecast, own, member=names.get(member, member) if member else None),
         "came": came,
-        "said": item.detail if item.detail and item.detail != came else "",
+        "said": exactly(item.detail, came),
         "topic_words": topic(item.topic),
         "badge": dict(GROUPS)[item.state],
         "group": _(GROUP_WORDS[item.state]),
@@ -271,6 +271,12 @@ def _people(session: Session, actors: Sequence[str]) -> dict[str, str]:
         session, "SELECT public_id, name, email FROM users WHERE public_id = ANY(:ids)", {"ids": ids}
     )
     return {f"user:{row.public_id}": row.name or row.email for row in rows}
+
+
+def _number(name: str) -> int:
+    """A number of the address; 0 where there is none that a row could have."""
+    given = request.args.get(name, 0, type=int)
+    return given if 0 < given < 2**31 else 0
 
 
 def _next(replay_id: str, state: str | None, items: Sequence[Item]) -> str:
