@@ -144,7 +144,7 @@ def entries(session: Session, member_id: int, *, before: int | None, limit: int)
             session,
             """SELECT e.seq, e.amount, e.counter, e.balance_after, e.occurred_at, e.recorded_at, e.explanation,
                       e.reference, e.subject, e.actor, t.public_id AS transaction, t.number,
-                      r.public_id AS redemption, v.code
+                      r.public_id AS redemption, r.reward_terms->>'name' AS reward, v.code
                FROM entries e JOIN accounts a ON a.id = e.account_id
                LEFT JOIN transactions t ON t.id = e.transaction_id
                LEFT JOIN redemptions r

@@ -216,19 +216,21 @@ def _contribution(row: Any) -> Contribution:
 
 
 def _deliveries(session: Session, program_id: int, order: Mapping[str, Any]) -> list[Any]:
-    """Inbound messages about the order, in the order in which they were understood."""
+    """Inbound messages about the order as they came; those that failed are known by its number alone."""
     return list(
         run(
             session,
             """SELECT d.id, d.topic, d.source, d.received_at, d.finished_at, d.state, d.outcome, d.reason, d.fault,
                       d.code, d.detail, d.duplicates, d.last_duplicate_at, d.body_hash, c.name AS channel, c.kind
                FROM deliveries d JOIN channels c ON c.id = d.channel_id
-               WHERE d.program_id = :program AND d.subject = :subject AND d.subject <> ''
-                 AND d.channel_id = :channel AND d.direction = 'inbound'
+               WHERE d.program_id = :program AND d.channel_id = :channel AND d.direction = 'inbound'
+                 AND ((d.subject = :subject AND d.subject <> '')
+                      OR (d.number = :number AND d.number <> '' AND d.subject = '' AND d.code IS NOT NULL))
                ORDER BY d.id LIMIT :limit""",
             {
                 "program": program_id,
                 "subject": f"sale:{order['external_id']}",
+                "number": order["number"],
                 "channel": order["channel_id"],
                 "limit": _SHOWN + 1,
             },
@@ -296,12 +298,12 @@ def _understood(row: Any, before: Fold | None, after: Fold | None, own: Words) -
     if row.state in ("failed", "parked") or row.code:
         return Step("failed", at, told, [row.detail] if row.detail else [], row.id, state)
     if row.state in ("due", "working") or row.outcome == "superseded":
-        return Step("understood", at, told, (), row.id, state)
+        return Step("understood", at, told, (), None, state)
     changes = _changes(before, after)
     if not changes:
-        return Step("understood", at, _("It says nothing new."), (), row.id, state)
+        return Step("understood", at, _("It says nothing new."), (), None, state)
     sentence = "; ".join(changes)
-    return Step("understood", at, f"{sentence[0].upper()}{sentence[1:]}.", (), row.id, state)
+    return Step("understood", at, f"{sentence[0].upper()}{sentence[1:]}.", (), None, state)
 
 
 def _changes(before: Fold | None, after: Fold | None) -> list[str]:

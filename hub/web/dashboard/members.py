@@ -160,7 +160,7 @@ def _history(session: Session, found: Any) -> dict[str, Any]:
     entries = [
         {
             **row._mapping,
-            "why": words.of_entry(row.counter, row.amount, row.explanation),
+            "why": words.of_entry(row.counter, row.amount, _named(row.explanation, row.reward)),
             "who": names[row.actor],
         }
         for row in rows[:PAGE]
@@ -172,6 +172,11 @@ def _history(session: Session, found: Any) -> dict[str, Any]:
         "older": older,
         "newer": url_for("dashboard.member", **here) if before else "",
     }
+
+
+def _named(steps: list[dict[str, Any]], reward: str | None) -> list[dict[str, Any]]:
+    """The steps with the reward's name where the ledger, which keeps no words, has its id."""
+    return [{**step, "reward": reward} if reward and "reward" in step else step for step in steps]
 
 
 def _lots(session: Session, found: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -191,10 +192,13 @@ def order(order_id: str) -> str:
     with runtime().sessions() as session:
         row = _found(session, order_id)
         told = story.tell(runtime(), session, visit().program, row, own_words)
-    sale = told.sale
+    stored = [
+        {**one, "text": json.dumps(one["body"], indent=2, ensure_ascii=False)}
+        for one in told.contributions
+    ]
     return render_template(
         "orders/order.html", order=row, story=told, badge=badge(row["state"]), icons=STEP_ICONS,
-        sale=sale, message_address=message_address,
+        sale=told.sale, stored=stored, message_address=message_address,
     )  # fmt: skip
 
 
