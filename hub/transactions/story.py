@@ -62,6 +62,13 @@ TOPIC_WORDS: Mapping[str, str] = {
     "create_code": "Code to {channel}",
     "revoke_code": "Code taken back in {channel}",
 }
+DEED_WORDS: Mapping[str, str] = {
+    "order.claimed": "Given to a member by {who}.",
+    "order.claim_released": "Taken back from the member by {who}.",
+    "order.approved": "Approved by {who}.",
+    "order.declined": "Declined by {who}.",
+}
+"""What people did with an order, by the action of the audit."""
 _LATE = timedelta(minutes=5)
 """A message that comes later after its order than this has its delay told."""
 _SHOWN = 100
@@ -110,6 +117,8 @@ class Verdict:
     next_step: str = ""
     claimable: bool = False
     """It earns points and belongs to nobody: it may be given to a member."""
+    reviewable: bool = False
+    """A person has to say whether it earns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,8 @@ def _verdict(program: Program, order: Mapping[str, Any], whole: Fold, rules: Rul
     points = words.points(order["points"])
     if order["waiting_for"]:
         waits_for = words.WAITING_WORDS[order["waiting_for"]]
+        if order["waiting_for"] == "review":
+            return Verdict("red", _(waits_for), reasons, reviewable=True)
         return Verdict("blue", _(waits_for), ())
     if order["points"] and order["member"]:
         name = order["member_name"] or order["member"]
@@ -396,17 +407,11 @@ def _claims(session: Session, program_id: int, order: Mapping[str, Any]) -> list
         session,
         """SELECT actor, action, detail, at FROM audit
            WHERE program_id = :program AND subject = :subject
-             AND action IN ('order.claimed', 'order.claim_released') ORDER BY id""",
-        {"program": program_id, "subject": order["public_id"]},
+             AND action = ANY(:actions) ORDER BY id""",
+        {"program": program_id, "subject": order["public_id"], "actions": sorted(DEED_WORDS)},
     )
     names = actor_names(session, {row.actor for row in rows})
-    return [Step("claimed", row.at, _claimed(row.action, names[row.actor])) for row in rows]
-
-
-def _claimed(action: str, who: str) -> str:
-    if action == "order.claimed":
-        return _("Given to a member by {who}.", who=who)
-    return _("Taken back from the member by {who}.", who=who)
+    return [Step("claimed", row.at, _(DEED_WORDS[row.action], who=names[row.actor])) for row in rows]
 
 
 def _asked(session: Session, program_id: int, order: Mapping[str, Any], own: Words) -> list[Step]:

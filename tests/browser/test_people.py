@@ -238,3 +238,17 @@ def test_a_row_opens_by_keyboard(shop: Shop, window: Window) -> None:
     sight.page.keyboard.press("Enter")
     sight.page.wait_for_url(re.compile("/orders/txn_"))
     assert sight.page.locator("#f-claim").count() == 0, "a viewer changes nothing"
+
+
+def test_an_order_told_of_late_is_approved_on_its_page(house: House, shop: Shop, window: Window) -> None:
+    with house.hub.runtime.sessions.begin() as session:
+        session.connection().exec_driver_sql("UPDATE channels SET backdating_days = 7")
+    order = shop.sell(1042, BINH, 420_000, placed_at="2026-08-01T03:04:05Z")
+    assert house.hub.balance(phone="+84901234567") == 0
+    sight = window("vi", 1280, role="support")
+    sight.go(f"/p/corner/orders/{order}")
+    sight.check("order-review")
+    sight.page.locator("[name=decision][value=approve]").click()
+    expect(sight.page.locator(".hub-verdict.hub-green")).to_contain_text("42")
+    expect(sight.page.locator(".hub-step-claimed")).to_have_count(1)
+    sight.check("order-approved")

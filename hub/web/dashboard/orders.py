@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from hub import words
 from hub.bulk import run
-from hub.desk import claims
+from hub.desk import claims, reviews
 from hub.desk.claims import NotClaimable
 from hub.desk.place import Desk, carry_out
 from hub.i18n import gettext as _
@@ -297,3 +297,24 @@ def release_order(order_id: str) -> Response:
         flash(str(refused), "danger")
     Doorbell(runtime().settings.redis_url).ring("outbound")
     return redirect(url_for("dashboard.order", order_id=row["public_id"]), 303)
+
+
+@action("/orders/<order_id>/review", "support")
+def review_order(order_id: str) -> Response:
+    """Say whether an order that was told of late earns its points."""
+    with runtime().sessions() as session:
+        row = _found(session, order_id)
+    decision = request.form.get("decision")
+    back = redirect(url_for("dashboard.order", order_id=row["public_id"]), 303)
+    if decision not in ("approve", "decline"):
+        return back
+    try:
+        given = carry_out(
+            runtime(), visit().program, visit().actor,
+            lambda desk: reviews.decide(desk, row["public_id"], approve=decision == "approve"),
+        )  # fmt: skip
+        flash(_("Decided: {points}.", points=words.points(given)), "success")
+    except reviews.NotWaiting:
+        flash(_("This order needs no decision."), "danger")
+    Doorbell(runtime().settings.redis_url).ring("outbound")
+    return back
