@@ -67,6 +67,12 @@ REASON_WORDS: Mapping[str, str] = {
     "currency_earns_nothing": "No points: the programme gives none for sales in this currency.",
     "nothing_left_that_earns": "No points: nothing is left of the order that earns.",
     "less_than_one_point": "No points: the amount is too small for one.",
+    "bill_too_small": "No points: the bill is smaller than the programme asks for.",
+    "bill_discounted": "No points: the bill was discounted, and the programme excludes discounted bills.",
+    "bill_paid_with_points": "No points: the bill was paid with points, and such bills earn none.",
+    "other_channel": "No points: orders of this channel earn none.",
+    "other_location": "No points: orders of this shop earn none.",
+    "other_time": "No points: no rule applied at the time of the order.",
     "sale_unpaid": "No points yet: the order is not paid.",
     "sale_draft": "No points: the order is a draft.",
     "sale_cancelled": "No points: the order was cancelled.",
@@ -139,6 +145,19 @@ COUNTER_WORDS: Mapping[str, str] = {
 STEP_WORDS: Mapping[str, str] = {
     "currency_earns_nothing": "no points: the programme gives none for sales in {currency}",
     "nothing_left_that_earns": "no points: nothing is left of the order that earns",
+    "bill_too_small": "no points: the bill is smaller than the programme asks for",
+    "bill_discounted": "no points: the bill was discounted",
+    "bill_paid_with_points": "no points: the bill was paid with points",
+    "other_channel": "no points: orders of this channel earn none",
+    "other_location": "no points: orders of this shop earn none",
+    "other_time": "no points: no rule applied at the time of the order",
+    "per_order": "for the order: {points}",
+    "per_quantity": "{each} for each piece: {pieces} pieces give {points}",
+    "percent": "{percent} % of {amount} in points worth {per} each: {points}",
+    "whole_steps": "{each} for every full {per}: {amount} give {points}",
+    "multiplier": "{rule}: times {factor} gives {points} more",
+    "most_per_order": "at most {most} for one order: {points}",
+    "refunded_share": "{left} of {amount} are left after refunds: {points}",
     "backdated": "not counted: told of too late, and declined",
     "draft": "not counted: a cart or an unfinished checkout",
     "test_order": "not counted: a test order",
@@ -171,6 +190,9 @@ EXCLUDED_WORDS: Mapping[str, str] = {
     "service": "services earn nothing ({amount})",
     "sku": "excluded products earn nothing ({amount})",
     "category": "excluded categories earn nothing ({amount})",
+    "tag": "goods with an excluded tag earn nothing ({amount})",
+    "discounted": "discounted goods earn nothing ({amount})",
+    "not_named": "only other goods earn points ({amount})",
 }
 
 ROUNDING_WORDS: Mapping[str, str] = {
@@ -293,16 +315,32 @@ def of_step(step: Mapping[str, Any]) -> str:
     if code == "excluded" and str(step.get("what")) in EXCLUDED_WORDS:
         return _(EXCLUDED_WORDS[str(step["what"])], amount=money(step["amount"], step["currency"]))
     template = STEP_WORDS.get(code, "")
-    return _(template, **step) if template else code
+    return _(template, **_shown(step)) if template else code
+
+
+_MONEY = {"amount", "per", "left"}
+_POINTS = {"points", "each", "pieces", "percent", "factor", "most"}
+
+
+def _shown(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step's numbers in the reader's form; what is taken away has its sign."""
+    shown = dict(step)
+    for name in _POINTS & step.keys():
+        shown[name] = _about(_exact(step[name]))
+    if "currency" in step:
+        for name in _MONEY & step.keys():
+            shown[name] = money(step[name], step["currency"])
+    return shown
 
 
 def _rate(step: Mapping[str, Any]) -> str:
     """Points by amount: `each` points for every `per` of the basis."""
+    each = _exact(step["each"])
     return ngettext(
         "{each} point for every {per}: {amount} give {points}",
         "{each} points for every {per}: {amount} give {points}",
-        step["each"],
-        each=number(step["each"]),
+        1 if each == 1 else 2,
+        each=_about(each),
         per=money(step["per"], step["currency"]),
         amount=money(step["amount"], step["currency"]),
         points=_about(_exact(step["points"])),

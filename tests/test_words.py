@@ -128,7 +128,8 @@ def returned(folder: str, functions: set[str]) -> set[str]:
 
 STANDINGS = {f"sale_{word}" for word in get_args(Standing) if word != "paid"}
 IGNORED_HERE = returned("hub/transactions", {"why_ignored", "_ignored_here"})
-WHY = {"currency_earns_nothing", "nothing_left_that_earns", "backdated"} | STANDINGS
+WHY = returned("hub/program", {"_why_not"}) | STANDINGS
+WHY |= {"currency_earns_nothing", "nothing_left_that_earns", "backdated"}
 
 
 def core_faults() -> set[str]:
@@ -136,8 +137,8 @@ def core_faults() -> set[str]:
 
 
 def core_reasons() -> set[str]:
-    others = {"guest", "less_than_one_point", "already_so", "backdated"}
-    return (first_arguments("hub", REASONS) - {"sale_*"}) | IGNORED_HERE | STANDINGS | others
+    others = {"guest", "less_than_one_point", "already_so"}
+    return (first_arguments("hub", REASONS) - {"sale_*"}) | IGNORED_HERE | WHY | others
 
 
 def connector_codes(kind: str) -> set[str]:
@@ -175,7 +176,7 @@ def test_every_state_outcome_and_waiting_has_words() -> None:
 
 def test_every_step_of_an_explanation_has_words() -> None:
     codes = step_codes() - {"rate", "rounding", "excluded", "merged_*"}
-    codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out"}
+    codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out", "whole_steps"}
     assert codes == set(words.STEP_WORDS)
 
 
@@ -258,7 +259,11 @@ def test_an_entry_without_steps_is_told_by_its_counter() -> None:
     assert words.of_entry("redeemed", 50, []) == "Spent on a reward."
 
 
-NUMBERS = {"points": "-50", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD"}
+NUMBERS = {
+    "points": "-50", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD", "each": "2",
+    "per": 100, "amount": 999, "left": 1, "pieces": "3", "percent": "10", "factor": "1.5", "most": 9,
+    "rule": "happy-hour",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)

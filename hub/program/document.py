@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError
 
 from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
-from hub.program.rules import EarnRule, Reward, Rules
+from hub.program.rules import Condition, EarnRule, Expiry, LineFilter, Multiplier, Reward, Rules, Window
+from hub.program.schema import WEEKDAYS, DocumentSchema
 from hub.words import of_field
-
-MAX_DAYS = 36500
 
 
 class DocumentRefused(Exception):
@@ -24,126 +25,6 @@ class DocumentRefused(Exception):
     def __init__(self, path: str, sentence: str) -> None:
         super().__init__(f"{path}: {sentence}")
         self.path, self.sentence = path, sentence
-
-
-class Amount(fields.Field[Decimal]):
-    """A decimal text ("10000", "0.50"); numbers are taken too, floats are not exact and are not."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> Decimal:
-        del attr, data, kwargs
-        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-            raise ValidationError(_('must be a decimal in quotes, like "10000" or "0.50"'))
-        try:
-            amount = Decimal(value)
-        except ArithmeticError:
-            raise ValidationError(_("{value!r:.40} is no decimal number", value=value)) from None
-        if not amount.is_finite() or amount <= 0:
-            raise ValidationError(_('"{amount}" must be more than 0', amount=amount))
-        return amount
-
-
-def _currency(code: str) -> None:
-    try:
-        minor_units(code)
-    except NotMoney:
-        raise ValidationError(_("{code!r:.20} is no ISO 4217 currency", code=code)) from None
-
-
-class _Strict(Schema):
-    class Meta:
-        unknown = RAISE
-
-
-def _per_currency(**options: Any) -> fields.Dict:
-    return fields.Dict(keys=fields.String(validate=_currency), values=Amount(), **options)
-
-
-class EarnSchema(_Strict):
-    """`[earn]`: points by amount."""
-
-    points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 1_000_000))
-    per = _per_currency(required=True, validate=validate.Length(1))
-    tax = fields.String(load_default="out", validate=validate.OneOf(["in", "out"]))
-    shipping = fields.String(load_default="out", validate=validate.OneOf(["in", "out"]))
-    rounding = fields.String(load_default="half_up", validate=validate.OneOf(["half_up", "down", "up"]))
-    excluding = fields.List(
-        fields.String(validate=validate.OneOf(["gift_card", "tip", "fee", "service", "goods"])),
-        load_default=["gift_card", "tip", "fee"],
-        data_key="exclude",
-    )
-    exclude_categories = fields.List(fields.String(), load_default=list)
-    exclude_skus = fields.List(fields.String(), load_default=list)
-
-
-class PointsSchema(_Strict):
-    """`[points]`: availability, expiry, debt."""
-
-    available_after_days = fields.Integer(
-        strict=True, load_default=0, validate=validate.Range(0, MAX_DAYS)
-    )
-    expire_after_days = fields.Integer(
-        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
-    )
-    negative = fields.String(load_default="debt", validate=validate.OneOf(["debt", "forgive"]))
-    earn_date = fields.String(load_default="placed", validate=validate.OneOf(["placed", "paid"]))
-
-
-class MembersSchema(_Strict):
-    """`[members]`: who becomes one."""
-
-    enrol = fields.String(
-        load_default="anyone", validate=validate.OneOf(["anyone", "customers", "existing"])
-    )
-
-
-class RedeemSchema(_Strict):
-    """`[redeem]`: holds and double use."""
-
-    hold_minutes = fields.Integer(strict=True, load_default=15, validate=validate.Range(1, 7 * 24 * 60))
-    double_use = fields.String(
-        load_default="take_again", validate=validate.OneOf(["take_again", "absorb"])
-    )
-
-
-class RewardSchema(_Strict):
-    """`[[rewards]]`: N points = an amount per currency, or a percentage."""
-
-    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
-    name = fields.String(required=True, validate=validate.Length(1, 120))
-    cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
-    amount = _per_currency(load_default=dict)
-    percent = Amount(load_default=None, allow_none=True)
-    valid_days = fields.Integer(
-        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
-    )
-
-    @validates_schema
-    def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:
-        """A reward is either an amount or a percentage."""
-        if bool(data.get("amount")) == (data.get("percent") is not None):
-            raise ValidationError(_("name either amount or percent"), "amount")
-        if data.get("percent") is not None and data["percent"] > 100:
-            raise ValidationError(_("must be at most 100"), "percent")
-
-
-class DocumentSchema(_Strict):
-    """One version of a program."""
-
-    earn = fields.Nested(EarnSchema, required=True)
-    points = fields.Nested(PointsSchema, load_default=lambda: PointsSchema().load({}))
-    members = fields.Nested(MembersSchema, load_default=lambda: MembersSchema().load({}))
-    redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
-    rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
-
-    @validates_schema
-    def unique_rewards(self, data: Mapping[str, Any], **_more: Any) -> None:
-        """Rewards are told apart by their ids."""
-        ids = [reward["id"] for reward in data.get("rewards", ())]
-        twice = next((i for i in ids if ids.count(i) > 1), None)
-        if twice:
-            raise ValidationError(_("the id {twice!r} is used twice", twice=twice), "rewards")
 
 
 _SCHEMA = DocumentSchema()
@@ -155,11 +36,22 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         loaded: dict[str, Any] = _SCHEMA.load(dict(document))
     except ValidationError as error:
         path, sentence = first_error(error.messages, "program")
-        raise DocumentRefused(path.removeprefix("program."), of_field(sentence)) from None
-    _amounts("earn.per", loaded["earn"]["per"])
+        # a mapping's errors end in .key or .value: the name before says it already
+        path = path.removeprefix("program.").removesuffix(".value").removesuffix(".key")
+        raise DocumentRefused(path, of_field(sentence)) from None
+    for number, rule in enumerate(loaded["earn"]):
+        path = f"earn[{number}]" if isinstance(document.get("earn"), list) else "earn"
+        _check_amounts(path, rule, ("per", "worth", "minimum"))
+    for number, multiplier in enumerate(loaded["multipliers"]):
+        _check_amounts(f"multipliers[{number}]", multiplier, ("minimum",))
     for number, reward in enumerate(loaded["rewards"]):
-        _amounts(f"rewards[{number}].amount", reward["amount"])
+        _check_amounts(f"rewards[{number}]", reward, ("amount",))
     return loaded
+
+
+def _check_amounts(path: str, data: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        _amounts(f"{path}.{name}", data[name])
 
 
 def rules(
@@ -167,23 +59,27 @@ def rules(
 ) -> Rules:
     """The rules a document stands for. Raises `DocumentRefused`."""
     loaded = check(document)
-    earn, points = loaded["earn"], loaded["points"]
+    points, zone = loaded["points"], ZoneInfo(time_zone)
     return Rules(
         number=number,
         effective_from=effective_from,
         time_zone=time_zone,
-        earn=EarnRule(
-            points=earn["points"],
-            per=_amounts("earn.per", earn["per"]),
-            tax=earn["tax"],
-            shipping=earn["shipping"],
-            rounding=earn["rounding"],
-            exclude_kinds=frozenset(earn["excluding"]),
-            exclude_categories=frozenset(earn["exclude_categories"]),
-            exclude_skus=frozenset(earn["exclude_skus"]),
-        ),
+        earn=tuple(_earn(n, rule, zone) for n, rule in enumerate(loaded["earn"])),
+        multipliers=tuple(_multiplier(n, m, zone) for n, m in enumerate(loaded["multipliers"])),
+        combine=points["combine"],
+        stacking=points["stacking"],
+        rounding=points["rounding"],
+        most_per_order=points["most_per_order"],
+        partial_refund=points["partial_refund"],
+        minimum_after_refund=points["minimum_after_refund"],
         available_after_days=points["available_after_days"],
-        expires_after_days=points["expire_after_days"],
+        expiry=Expiry(
+            points["expire_after_days"],
+            points["expire_after_months"],
+            points["expire_until_end_of"],
+            points["expire_on"],
+            points["expire_last_day"],
+        ),
         negative=points["negative"],
         earn_date=points["earn_date"],
         enrol=loaded["members"]["enrol"],
@@ -199,6 +95,78 @@ def default_document(currency: str) -> dict[str, Any]:
     if currency in {"JPY", "KRW", "CLP", "ISK"}:
         step = "100"
     return {"earn": {"points": 1, "per": {currency: step}}, "rewards": []}
+
+
+def _earn(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
+    path = f"earn[{number}]"
+    return EarnRule(
+        id=data["id"] or f"earn-{number + 1}",
+        kind=data["type"],
+        points=Fraction(data["points"]),
+        per=_amounts(path, data["per"] or data["worth"]),
+        percent=Fraction(data["percent"] or 0),
+        whole_steps=data["steps"] == "whole",
+        rounding=data["rounding"],
+        tax=data["tax"],
+        shipping=data["shipping"],
+        lines=_lines(data),
+        when=_when(path, data, zone),
+        alone=data["alone"],
+        last=data["last"],
+    )
+
+
+def _multiplier(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> Multiplier:
+    lines = _lines(data)
+    return Multiplier(
+        id=data["id"] or f"multiplier-{number + 1}",
+        factor=Fraction(data["factor"]),
+        lines=lines if lines != LineFilter() else None,
+        when=_when(f"multipliers[{number}]", data, zone),
+    )
+
+
+def _lines(data: Mapping[str, Any]) -> LineFilter:
+    return LineFilter(
+        categories=frozenset(data["categories"]),
+        skus=frozenset(data["skus"]),
+        products=frozenset(data["products"]),
+        tags=frozenset(data["tags"]),
+        exclude_kinds=frozenset(data["excluding"]),
+        exclude_categories=frozenset(data["exclude_categories"]),
+        exclude_skus=frozenset(data["exclude_skus"]),
+        exclude_tags=frozenset(data["exclude_tags"]),
+        discounted=data["discounted_lines"],
+    )
+
+
+def _when(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Condition:
+    return Condition(
+        minimum=_amounts(f"{path}.minimum", data["minimum"]),
+        channels=frozenset(data["channels"]),
+        locations=frozenset(data["locations"]),
+        windows=tuple(_window(one, zone) for one in data["windows"]),
+        weekdays=frozenset(WEEKDAYS.index(day) + 1 for day in data["weekdays"]),
+        hours=data["hours"],
+        discounted_bills=data["discounted_bills"],
+        paid_with_points=data["paid_with_points"],
+    )
+
+
+def _window(data: Mapping[str, Any], zone: ZoneInfo) -> Window:
+    until = data["until"]
+    if until is not None and not isinstance(until, datetime):
+        until += timedelta(days=1)  # a day counts to its end
+    return Window(_moment(data["starts"], zone), _moment(until, zone))
+
+
+def _moment(day: date | None, zone: ZoneInfo) -> datetime | None:
+    """A day begins in the program's zone; a time without a zone is meant there."""
+    if day is None:
+        return None
+    if isinstance(day, datetime):
+        return day if day.tzinfo else day.replace(tzinfo=zone)
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def _reward(path: str, data: Mapping[str, Any]) -> Reward:

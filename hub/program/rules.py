@@ -1,37 +1,137 @@
-"""What a sale is worth: pure functions of the rules in force when it was placed (rules.md B).
+"""The rules of one version of a program, and what they look at: values alone (rules.md B).
 
-No session, no clock, standard library only. The same functions serve live posting, replay,
-simulation and the dashboard's "why these points".
+No session, no clock, standard library only. `hub.program.earn` judges sales by them; the same
+functions serve live posting, replay, simulation and the dashboard's "why these points".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time
 from fractions import Fraction
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 Rounding = Literal["half_up", "down", "up"]
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
+EarnKind = Literal["per_amount", "percent", "per_order", "per_quantity"]
+PeriodEnd = Literal["month", "quarter", "year"]
 
 MAX_POINTS = 2**53
+NOT_GOODS = frozenset({"gift_card", "tip", "fee"})
+
+
+@dataclass(frozen=True, slots=True)
+class LineFilter:
+    """Which lines of a sale something is about. An empty set of wanted ones means: any."""
+
+    categories: frozenset[str] = frozenset()
+    skus: frozenset[str] = frozenset()
+    products: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    exclude_kinds: frozenset[str] = NOT_GOODS
+    exclude_categories: frozenset[str] = frozenset()
+    exclude_skus: frozenset[str] = frozenset()
+    exclude_tags: frozenset[str] = frozenset()
+    discounted: Literal["in", "out", "only"] = "in"
+    """Whether lines sold at a discount belong to it."""
+
+    @property
+    def picks(self) -> bool:
+        """Whether it names lines it wants, rather than only ones it does not."""
+        return bool(self.categories or self.skus or self.products or self.tags) or (
+            self.discounted == "only"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, half-open (rules.md A9): from `starts`, before `ends`."""
+
+    starts: datetime | None = None
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """When a rule applies to a sale; what is not said does not matter."""
+
+    minimum: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> the least bill in minor units, with tax and shipping after discounts, inclusive. A
+    currency that is not named never meets a minimum that others have."""
+    channels: frozenset[str] = frozenset()
+    """Connector kinds, or ids of channels."""
+    locations: frozenset[str] = frozenset()
+    windows: tuple[Window, ...] = ()
+    """One of them must hold the moment the sale was placed; none: any time."""
+    weekdays: frozenset[int] = frozenset()
+    """ISO: 1 Monday to 7 Sunday, in the program's time zone."""
+    hours: tuple[time, time] | None = None
+    """From, until (half-open) in the program's time zone; over midnight where until is earlier."""
+    discounted_bills: bool = True
+    """False: a bill with any discount on it does not count."""
+    paid_with_points: bool = True
+    """False: a bill paid with points, in part or in full, does not count."""
+
+
+ANYTIME = Condition()
 
 
 @dataclass(frozen=True, slots=True)
 class EarnRule:
-    """Points by amount: `points` for every `per[currency]` minor units of the basis."""
+    """One way points come about."""
 
-    points: int
-    per: Mapping[str, int]
-    """Currency -> minor units. A currency that is not named earns nothing."""
+    id: str = "earn"
+    kind: EarnKind = "per_amount"
+    points: Fraction = Fraction(1)
+    """per_amount: for each `per`; per_order: for the bill; per_quantity: for each piece."""
+    per: Mapping[str, int] = field(default_factory=dict)
+    """per_amount: currency -> minor units a step. percent: currency -> what a point is worth in minor
+    units. A currency that is not named earns nothing."""
+    percent: Fraction = Fraction(0)
+    """percent: the bill's share that comes back as points, in percent."""
+    whole_steps: bool = False
+    """per_amount: only full steps of `per` count; else the exact share."""
+    rounding: Rounding | None = None
+    """How this rule's own points are rounded before rules are put together; None: not at all."""
     tax: Literal["in", "out"] = "out"
     shipping: Literal["in", "out"] = "out"
-    rounding: Rounding = "half_up"
-    exclude_kinds: frozenset[str] = frozenset({"gift_card", "tip", "fee"})
-    exclude_categories: frozenset[str] = frozenset()
-    exclude_skus: frozenset[str] = frozenset()
+    lines: LineFilter = LineFilter()
+    when: Condition = ANYTIME
+    alone: bool = False
+    """It applies only where no earlier rule did, and then no later one does."""
+    last: bool = False
+    """Where it applies, no later rule does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """More points for some sales or lines."""
+
+    id: str
+    factor: Fraction
+    lines: LineFilter | None = None
+    """None: all points of the bill; else those that its lines bring."""
+    when: Condition = ANYTIME
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """How long points live, counted from availability in the program's time zone; the last day counts in
+    full unless it is excluded."""
+
+    days: int | None = None
+    months: int | None = None
+    until_end_of: PeriodEnd | None = None
+    """Rounded up to the end of this period."""
+    on_day: tuple[int, int] | None = None
+    """(month, day): the next one of each year, that day included."""
+    last_day: Literal["included", "excluded"] = "included"
+
+    @property
+    def is_never(self) -> bool:
+        """Points without an end."""
+        return not (self.days or self.months or self.until_end_of or self.on_day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +156,20 @@ class Rules:
     number: int
     effective_from: datetime
     time_zone: str
-    earn: EarnRule
+    earn: tuple[EarnRule, ...]
+    multipliers: tuple[Multiplier, ...] = ()
+    combine: Literal["sum", "best"] = "sum"
+    """Points of several rules: all of them, or the rule that gives most."""
+    stacking: Literal["multiply", "add", "best"] = "multiply"
+    """Two multipliers x2 and x3: six times, four times (each adds its surplus), or three times."""
+    rounding: Rounding = "half_up"
+    """At the bill, once, the last step."""
+    most_per_order: int | None = None
+    """No sale earns more points than this."""
+    partial_refund: Literal["recompute", "share"] = "recompute"
+    minimum_after_refund: Literal["recheck", "as_at_sale"] = "recheck"
     available_after_days: int = 0
-    expires_after_days: int | None = None
+    expiry: Expiry = Expiry()
     negative: Literal["debt", "forgive"] = "debt"
     earn_date: Literal["placed", "paid"] = "placed"
     enrol: Literal["anyone", "customers", "existing"] = "anyone"
@@ -69,24 +180,41 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class BasketLine:
-    """What is left of one line after refunds, in minor units."""
+    """One line as sold and what is left of it after refunds, in minor units."""
 
     kind: str
     left: int
     left_tax: int
     sku: str | None = None
     categories: tuple[str, ...] | None = None
+    product: str | None = None
+    tags: tuple[str, ...] = ()
+    discounted: bool = False
+    quantity: Fraction = Fraction(1)
+    """Pieces that are left."""
+    sold: int = 0
+    sold_tax: int = 0
+    sold_quantity: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What is left of a sale: all that the rules may look at."""
+    """What is left of a sale, and what it was: all that the rules may look at."""
 
     standing: Standing
     currency: str
     lines: tuple[BasketLine, ...]
     shipping_left: int = 0
     shipping_tax_left: int = 0
+    shipping: int = 0
+    shipping_tax: int = 0
+    placed_at: datetime | None = None
+    """In the program's time zone."""
+    channels: frozenset[str] = frozenset()
+    """The kind and the id of the channel it came through."""
+    location: str | None = None
+    discounted: bool = False
+    paid_with_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,117 +235,7 @@ def in_force(known: Sequence[Rules], at: datetime) -> Rules:
 
 def needs(rules: Rules) -> frozenset[str]:
     """What the rules look at and a message may lack: then the sale waits for a look-up."""
-    return frozenset({"categories"}) if rules.earn.exclude_categories else frozenset()
-
-
-def evaluate(rules: Rules, basket: Basket) -> Judgement:
-    """Judge a sale in its present state. Never raises: what earns nothing says why."""
-    if basket.standing != "paid":
-        return _nothing(f"sale_{basket.standing}")
-    per = rules.earn.per.get(basket.currency)
-    if per is None:
-        return _nothing("currency_earns_nothing", currency=basket.currency)
-    basis, steps = _basis(rules.earn, basket)
-    if basis <= 0:
-        return _nothing("nothing_left_that_earns", steps)
-    exact = Fraction(basis * rules.earn.points, per)
-    rate = {
-        "code": "rate",
-        "points": _text(exact),
-        "each": rules.earn.points,
-        "per": per,
-        "amount": basis,
-        "currency": basket.currency,
-    }
-    points = min(_rounded(exact, rules.earn.rounding), MAX_POINTS)
-    steps = [*steps, rate]
-    if points != exact:
-        steps.append({"code": "rounding", "points": _text(points - exact), "mode": rules.earn.rounding})
-    return Judgement(points, tuple(steps), None if points else "less_than_one_point")
-
-
-def availability(rules: Rules, earned_at: datetime) -> tuple[datetime, datetime | None]:
-    """When points of a sale become available, and when they expire: whole days in the program's
-    time zone after the day of the sale (rules.md A9); an expiry counts from availability."""
-    available = _days_later(earned_at, rules.available_after_days, rules.time_zone)
-    if rules.expires_after_days is None:
-        return available, None
-    return available, _end_of_day(available, rules.expires_after_days, rules.time_zone)
-
-
-def _basis(rule: EarnRule, basket: Basket) -> tuple[int, list[Mapping[str, Any]]]:
-    """The amount that earns, and a step for all that does not."""
-    total = 0
-    excluded: dict[str, int] = {}
-    for line in basket.lines:
-        amount = line.left + (line.left_tax if rule.tax == "in" else 0)
-        reason = exclusion(rule, line)
-        if reason:
-            excluded[reason] = excluded.get(reason, 0) + amount
-        else:
-            total += amount
-    if rule.shipping == "in":
-        total += basket.shipping_left + (basket.shipping_tax_left if rule.tax == "in" else 0)
-    return total, [
-        {"code": "excluded", "points": "0", "what": what, "amount": amount, "currency": basket.currency}
-        for what, amount in sorted(excluded.items())
-        if amount
-    ]
-
-
-def exclusion(rule: EarnRule, line: BasketLine) -> str | None:
-    """Why a line earns nothing: its kind, `sku` or `category`; None: it earns."""
-    if line.kind in rule.exclude_kinds:
-        return line.kind
-    if line.sku is not None and line.sku in rule.exclude_skus:
-        return "sku"
-    if rule.exclude_categories.intersection(line.categories or ()):
-        return "category"
-    return None
-
-
-def _nothing(why: str, steps: list[Mapping[str, Any]] | None = None, **numbers: Any) -> Judgement:
-    return Judgement(0, (*(steps or ()), {"code": why, "points": "0", **numbers}), why)
-
-
-def _rounded(exact: Fraction, mode: Rounding) -> int:
-    """Points are whole; the one place where they are rounded."""
-    whole = exact.numerator // exact.denominator
-    rest = exact - whole
-    if mode == "down" or rest == 0:
-        return whole
-    if mode == "up":
-        return whole + 1
-    return whole + (1 if rest >= Fraction(1, 2) else 0)
-
-
-def _text(value: Fraction) -> str:
-    """Exact: a decimal where there is one, else a fraction."""
-    denominator = value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    if denominator != 1:
-        return f"{value.numerator}/{value.denominator}"
-    digits = 0
-    while (value * 10**digits).denominator != 1:
-        digits += 1
-    number = int(value * 10**digits)
-    sign, text = ("-" if number < 0 else ""), str(abs(number)).rjust(digits + 1, "0")
-    return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"
-
-
-def _days_later(moment: datetime, days: int, zone: str) -> datetime:
-    """The same instant for 0 days, else the start of the day `days` after the local day."""
-    return moment if days == 0 else _start_of_day(moment, days, zone)
-
-
-def _end_of_day(moment: datetime, days: int, zone: str) -> datetime:
-    """The end of the local day `days` later: members read "valid until the 3rd" as all of the 3rd."""
-    return _start_of_day(moment, days + 1, zone)
-
-
-def _start_of_day(moment: datetime, days: int, zone: str) -> datetime:
-    local = moment.astimezone(ZoneInfo(zone))
-    day = (local + timedelta(days=days)).date()
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(moment.tzinfo)
+    filters = [rule.lines for rule in rules.earn]
+    filters += [m.lines for m in rules.multipliers if m.lines is not None]
+    asks = any(f.categories or f.exclude_categories for f in filters)
+    return frozenset({"categories"}) if asks else frozenset()

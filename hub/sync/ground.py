@@ -32,7 +32,10 @@ def ground_of(
         program.id,
         known,
         traits={i: channels.traits(connector) for i, connector in connectors.items()},
-        situations={i: Situation(versions, program.starts_at, kinds, c.kind) for i, c in known.items()},
+        situations={
+            i: Situation(versions, program.starts_at, kinds, c.kind, c.public_id)
+            for i, c in known.items()
+        },
         readers={i: connector.normaliser_version for i, connector in connectors.items()},
         chain_key=runtime.chain_key,
         actor=actor,

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
-from hub.program.rules import (
-    Basket,
-    BasketLine,
-    Judgement,
-    Rules,
-    Standing,
-    availability,
-    evaluate,
-    in_force,
-    needs,
-)
+from hub.program.earn import evaluate
+from hub.program.expiry import availability
+from hub.program.rules import Basket, BasketLine, Judgement, Rules, Standing, in_force, needs
 from hub.transactions.merge import Fold, remaining_by_line, shipping_left
 
 LineFacts = Mapping[str, Mapping[str, Any]]
@@ -35,6 +29,8 @@ class Situation:
     """Connector kinds connected to this program: a copy of a sale made in one of them is ignored."""
     kind: str
     """The kind of the channel the sale came through."""
+    channel: str = ""
+    """Its public id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,8 @@ def judge(sale: Sale, fold: Fold, facts: LineFacts, situation: Situation) -> Ver
     if ignored:
         judgement = Judgement(0, ({"code": ignored, "points": "0"},), ignored)
     else:
-        judgement = evaluate(rules, basket(sale, standing, facts))
+        whole = basket(sale, standing, facts)
+        judgement = evaluate(rules, _placed(whole, sale, situation, placed_at, rules))
     return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored)
 
 
@@ -80,16 +77,64 @@ def why_ignored(sale: Sale) -> str | None:
 
 
 def basket(sale: Sale, standing: Standing, facts: LineFacts) -> Basket:
-    """What is left of a sale, as the rules look at it."""
+    """What was sold and what is left of it, as the rules look at it."""
     left = remaining_by_line(sale)
-    lines = []
-    for line in sale.lines:
-        amount = left.get(line.key, line.net) if line.kind in GOODS_KINDS else line.net
-        tax = line.tax * amount // line.net if line.net else 0
-        lines.append(BasketLine(line.kind.value, amount, tax, line.sku, _categories(line, facts)))
+    lines = tuple(_line(line, left.get(line.key, line.net), facts) for line in sale.lines)
     shipping = shipping_left(sale)
     shipping_tax = sale.shipping_tax * shipping // sale.shipping if sale.shipping else 0
-    return Basket(standing, sale.currency, tuple(lines), shipping, shipping_tax)
+    return Basket(
+        standing,
+        sale.currency,
+        lines,
+        shipping,
+        shipping_tax,
+        sale.shipping,
+        sale.shipping_tax,
+        discounted=any(line.discounted for line in lines),
+        paid_with_points=any(p.kind == "points" and p.amount > 0 for p in sale.payments),
+    )
+
+
+def _line(line: Line, left: int, facts: LineFacts) -> BasketLine:
+    amount = left if line.kind in GOODS_KINDS else line.net
+    sold = Fraction(line.quantity)
+    return BasketLine(
+        line.kind.value,
+        amount,
+        line.tax * amount // line.net if line.net else 0,
+        line.sku,
+        _categories(line, facts),
+        product=line.product_id,
+        tags=line.tags or (),
+        discounted=bool(line.discounted),
+        quantity=_pieces_left(line, sold, amount),
+        sold=line.net,
+        sold_tax=line.tax,
+        sold_quantity=sold,
+    )
+
+
+def _pieces_left(line: Line, sold: Fraction, left: int) -> Fraction:
+    """Pieces that stay: what the platform says, else whole pieces in the share of the money that is
+    left. A piece that was free stays until the platform says that it came back."""
+    if line.current_quantity is not None:
+        return Fraction(line.current_quantity)
+    if line.net <= 0 or left >= line.net:
+        return sold
+    share = sold * max(0, left) / line.net
+    return share if sold.denominator != 1 else Fraction(share.numerator // share.denominator)
+
+
+def _placed(
+    whole: Basket, sale: Sale, situation: Situation, placed_at: datetime, rules: Rules
+) -> Basket:
+    """The basket with where and when it was sold."""
+    return replace(
+        whole,
+        placed_at=placed_at.astimezone(ZoneInfo(rules.time_zone)),
+        channels=frozenset({situation.kind, situation.channel}),
+        location=sale.place.location,
+    )
 
 
 def _standing(sale: Sale, *, void: bool) -> Standing:

@@ -23,7 +23,8 @@ from hub.i18n import language, ngettext
 from hub.members.identity import identities
 from hub.outbox import channels
 from hub.program import store
-from hub.program.rules import Rules, exclusion
+from hub.program.earn import line_exclusion
+from hub.program.rules import Rules
 from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.transactions import browse
@@ -517,7 +518,7 @@ def _lines(sale: Sale | None, rules: Rules | None, facts: Mapping[str, Any]) -> 
     judged = basket(replace(sale, test=False), "paid", facts).lines
     shown = []
     for line, one in zip(sale.lines, judged, strict=True):
-        why = exclusion(rules.earn, one) if rules else None
+        why = line_exclusion(rules, one) if rules else None
         shown.append(
             Line(
                 name=line.name or line.sku or line.key,

@@ -91,7 +91,7 @@ def test_a_programme_is_made_shown_and_given_new_rules(run: Command, tmp_path: P
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ('[earn]\nper = { VND = "0" }', 'earn.per.VND.value: "0" must be more than 0'),
+        ('[earn]\nper = { VND = "0" }', 'earn.per.VND: "0" must be more than 0'),
         ('[earn]\nper = { XXX = "1" }', "no ISO 4217 currency"),
         ('[earn]\nper = { VND = "10.5" }', "earn.per: the amount is 10.5, but VND has 0 decimals"),
         ('[earn]\nper = { VND = "1" }\nrate = 3', "earn.rate: Unknown field."),

@@ -1,0 +1,391 @@
+"""What a sale is worth: pure functions of the rules in force when it was placed (rules.md B).
+
+Exact fractions until the one rounding at the bill. Every part of the result is a step, and the steps
+sum to the points. Standard library only; nothing here raises: what earns nothing says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time
+from fractions import Fraction
+from typing import Any
+
+from hub.program.rules import (
+    MAX_POINTS,
+    Basket,
+    BasketLine,
+    Condition,
+    EarnRule,
+    Judgement,
+    LineFilter,
+    Multiplier,
+    Rounding,
+    Rules,
+)
+
+Step = Mapping[str, Any]
+
+
+def evaluate(rules: Rules, basket: Basket) -> Judgement:
+    """Judge a sale in its present state."""
+    if basket.standing != "paid":
+        return _nothing(f"sale_{basket.standing}")
+    if rules.partial_refund == "share" and _is_partly_refunded(basket):
+        return _share(rules, basket)
+    return _recompute(rules, basket)
+
+
+def exclusion(lines: LineFilter, line: BasketLine) -> str | None:
+    """Why a line does not belong: its kind, `sku`, `category`, `tag`, `discounted` or `not_named`;
+    None: it does."""
+    if line.kind in lines.exclude_kinds:
+        return line.kind
+    if line.sku is not None and line.sku in lines.exclude_skus:
+        return "sku"
+    if lines.exclude_categories.intersection(line.categories or ()):
+        return "category"
+    if lines.exclude_tags.intersection(line.tags):
+        return "tag"
+    if line.discounted and lines.discounted == "out":
+        return "discounted"
+    return None if not lines.picks or _is_named(lines, line) else "not_named"
+
+
+def line_exclusion(rules: Rules, line: BasketLine) -> str | None:
+    """Why a line earns by none of the rules; None: by one it does."""
+    reasons = [exclusion(rule.lines, line) for rule in rules.earn]
+    return None if None in reasons else next(iter(reasons), "not_named")
+
+
+def _is_named(lines: LineFilter, line: BasketLine) -> bool:
+    return (
+        (line.sku is not None and line.sku in lines.skus)
+        or (line.product is not None and line.product in lines.products)
+        or bool(lines.categories.intersection(line.categories or ()))
+        or bool(lines.tags.intersection(line.tags))
+        or (lines.discounted == "only" and line.discounted)
+    )
+
+
+# --- the whole bill ------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Earned:
+    """What one rule gives: its points as far as they come from lines, and the rest."""
+
+    rule: EarnRule
+    steps: list[Step]
+    by_line: list[tuple[BasketLine, Fraction]] = field(default_factory=list)
+    of_bill: Fraction = Fraction(0)
+    more: Fraction = Fraction(0)
+    """What multipliers add."""
+
+    @property
+    def total(self) -> Fraction:
+        return self.points + self.more
+
+    @property
+    def points(self) -> Fraction:
+        return self.of_bill + sum((points for _, points in self.by_line), Fraction(0))
+
+    def scale_to(self, points: Fraction) -> None:
+        """Bring the points to this sum, each part in proportion."""
+        present = self.points
+        if not present:
+            self.of_bill = points
+            return
+        self.of_bill = self.of_bill * points / present
+        self.by_line = [(line, share * points / present) for line, share in self.by_line]
+
+
+def _recompute(rules: Rules, basket: Basket) -> Judgement:
+    earned, idle = _by_rules(rules, basket)
+    if not earned:
+        why, steps = next(iter(idle), ("nothing_left_that_earns", []))
+        numbers = {"currency": basket.currency} if why == "currency_earns_nothing" else {}
+        return _nothing(why, steps, **numbers)
+    for one in earned:
+        _multiply(rules, one, basket)
+    if rules.combine == "best":
+        earned = [max(earned, key=lambda one: one.total)]
+    steps = [step for one in earned for step in one.steps]
+    return _finished(rules, sum((one.total for one in earned), Fraction(0)), steps)
+
+
+def _by_rules(rules: Rules, basket: Basket) -> tuple[list[_Earned], list[tuple[str, list[Step]]]]:
+    """What each rule that applies gives, and why others give nothing."""
+    earned: list[_Earned] = []
+    idle: list[tuple[str, list[Step]]] = []
+    for rule in rules.earn:
+        if rule.alone and earned:
+            continue
+        why = _why_not(rule.when, basket, as_sold=rules.minimum_after_refund == "as_at_sale")
+        if why is not None:
+            idle.append((why, []))
+            continue
+        one = _by_rule(rule, basket)
+        if isinstance(one, _Earned):
+            earned.append(one)
+            if rule.alone or rule.last:
+                break
+        else:
+            idle.append(one)
+    return earned, idle
+
+
+def _finished(rules: Rules, exact: Fraction, steps: list[Step]) -> Judgement:
+    # lines that take money off may weigh more than those that bring it, once they are multiplied
+    points = max(0, min(rounded(exact, rules.rounding), MAX_POINTS))
+    if points != exact:
+        steps.append({"code": "rounding", "points": text(points - exact), "mode": rules.rounding})
+    most = rules.most_per_order
+    if most is not None and points > most:
+        steps.append({"code": "most_per_order", "points": text(Fraction(most - points)), "most": most})
+        points = most
+    return Judgement(points, tuple(steps), None if points else "less_than_one_point")
+
+
+def _nothing(why: str, steps: Iterable[Step] = (), **numbers: Any) -> Judgement:
+    return Judgement(0, (*steps, {"code": why, "points": "0", **numbers}), why)
+
+
+# --- one rule ------------------------------------------------------------------------------------
+
+
+def _by_rule(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]:
+    if rule.kind in {"per_amount", "percent"}:
+        return _by_amount(rule, basket)
+    counted = [line for line in basket.lines if exclusion(rule.lines, line) is None]
+    pieces = sum((line.quantity for line in counted), Fraction(0))
+    if not any(line.left > 0 or line.quantity > 0 for line in counted):
+        return "nothing_left_that_earns", []
+    if rule.kind == "per_order":
+        step = {"code": "per_order", "points": text(rule.points), "rule": rule.id}
+        return _Earned(rule, [step], of_bill=rule.points)
+    by_line = [(line, line.quantity * rule.points) for line in counted if line.quantity > 0]
+    step = {
+        "code": "per_quantity",
+        "points": text(pieces * rule.points),
+        "each": text(rule.points),
+        "pieces": text(pieces),
+    }
+    return _Earned(rule, [step], by_line)
+
+
+def _by_amount(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]:
+    per = rule.per.get(basket.currency)
+    if per is None:
+        return "currency_earns_nothing", []
+    shares, excluded = _shares(rule, basket)
+    basis = sum(amount for _, amount in shares)
+    if basis <= 0:
+        return "nothing_left_that_earns", excluded
+    rate = rule.points / per if rule.kind == "per_amount" else rule.percent / (100 * per)
+    one = _Earned(rule, excluded)
+    one.by_line = [(line, amount * rate) for line, amount in shares if line is not None]
+    one.of_bill = sum((amount * rate for line, amount in shares if line is None), Fraction(0))
+    if rule.whole_steps:
+        one.scale_to(basis // per * rule.points)
+    one.steps.append(_rate(rule, one.points, per, basis, basket.currency))
+    if rule.rounding is not None:
+        whole = Fraction(rounded(one.points, rule.rounding))
+        if whole != one.points:
+            change = text(whole - one.points)
+            one.steps.append({"code": "rounding", "points": change, "mode": rule.rounding})
+            one.scale_to(whole)
+    return one
+
+
+def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str) -> Step:
+    numbers = {"per": per, "amount": basis, "currency": currency}
+    if rule.kind == "percent":
+        return {"code": "percent", "points": text(points), "percent": text(rule.percent), **numbers}
+    code = "whole_steps" if rule.whole_steps else "rate"
+    return {"code": code, "points": text(points), "each": text(rule.points), **numbers}
+
+
+def _shares(rule: EarnRule, basket: Basket) -> tuple[list[tuple[BasketLine | None, int]], list[Step]]:
+    """The amounts that earn, by line (None: shipping), and a step for what does not."""
+    shares: list[tuple[BasketLine | None, int]] = []
+    excluded: dict[str, int] = {}
+    for line in basket.lines:
+        amount = line.left + (line.left_tax if rule.tax == "in" else 0)
+        reason = exclusion(rule.lines, line)
+        if reason is None:
+            shares.append((line, amount))
+        elif reason != "not_named":
+            excluded[reason] = excluded.get(reason, 0) + amount
+    if rule.shipping == "in":
+        tax = basket.shipping_tax_left if rule.tax == "in" else 0
+        shares.append((None, basket.shipping_left + tax))
+    return shares, [
+        {"code": "excluded", "points": "0", "what": what, "amount": amount, "currency": basket.currency}
+        for what, amount in sorted(excluded.items())
+        if amount
+    ]
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+def _why_not(when: Condition, basket: Basket, *, as_sold: bool) -> str | None:
+    """The reason why a rule does not apply to this bill; None: it does."""
+    if when.minimum:
+        least = when.minimum.get(basket.currency)
+        if least is None or bill(basket, as_sold=as_sold) < least:
+            return "bill_too_small"
+    if when.channels and not when.channels & basket.channels:
+        return "other_channel"
+    if when.locations and basket.location not in when.locations:
+        return "other_location"
+    if basket.discounted and not when.discounted_bills:
+        return "bill_discounted"
+    if basket.paid_with_points and not when.paid_with_points:
+        return "bill_paid_with_points"
+    return None if _is_time(when, basket.placed_at) else "other_time"
+
+
+def bill(basket: Basket, *, as_sold: bool) -> int:
+    """The bill with tax and shipping, after discounts: what is left of it, or as it was sold."""
+    if as_sold:
+        lines = sum(line.sold + line.sold_tax for line in basket.lines)
+        return lines + basket.shipping + basket.shipping_tax
+    lines = sum(line.left + line.left_tax for line in basket.lines)
+    return lines + basket.shipping_left + basket.shipping_tax_left
+
+
+def _is_time(when: Condition, placed_at: datetime | None) -> bool:
+    if not (when.windows or when.weekdays or when.hours):
+        return True
+    if placed_at is None:
+        return False
+    in_window = not when.windows or any(
+        (w.starts is None or w.starts <= placed_at) and (w.ends is None or placed_at < w.ends)
+        for w in when.windows
+    )
+    on_day = not when.weekdays or placed_at.isoweekday() in when.weekdays
+    return in_window and on_day and _is_hour(when.hours, placed_at.time())
+
+
+def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
+    if hours is None:
+        return True
+    starts, ends = hours
+    if starts < ends:
+        return starts <= moment < ends
+    return moment >= starts or moment < ends
+
+
+# --- multipliers ---------------------------------------------------------------------------------
+
+
+def _multiply(rules: Rules, earned: _Earned, basket: Basket) -> None:
+    """Add what each multiplier adds to one rule's points, one after the other, a step each."""
+    so_far: list[Multiplier] = []
+    for multiplier in rules.multipliers:
+        if _why_not(multiplier.when, basket, as_sold=False) is not None:
+            continue
+        more = Fraction(0)
+        for line, points in (*earned.by_line, (None, earned.of_bill)):
+            before = _factor(rules, so_far, line)
+            more += points * (_factor(rules, [*so_far, multiplier], line) - before)
+        so_far.append(multiplier)
+        if more:
+            step = {"code": "multiplier", "points": text(more), "rule": multiplier.id}
+            earned.steps.append({**step, "factor": text(multiplier.factor)})
+            earned.more += more
+
+
+def _factor(rules: Rules, multipliers: Sequence[Multiplier], line: BasketLine | None) -> Fraction:
+    factors = [m.factor for m in multipliers if _multiplies(m, line)]
+    if not factors:
+        return Fraction(1)
+    if rules.stacking == "best":
+        return max(factors)
+    if rules.stacking == "add":
+        return 1 + sum((factor - 1 for factor in factors), Fraction(0))
+    product = Fraction(1)
+    for factor in factors:
+        product *= factor
+    return product
+
+
+def _multiplies(multiplier: Multiplier, line: BasketLine | None) -> bool:
+    if multiplier.lines is None:
+        return True
+    return line is not None and exclusion(multiplier.lines, line) is None
+
+
+# --- partial refunds by share --------------------------------------------------------------------
+
+
+def _is_partly_refunded(basket: Basket) -> bool:
+    return _goods(basket, as_sold=False) != _goods(basket, as_sold=True)
+
+
+def _share(rules: Rules, basket: Basket) -> Judgement:
+    """Booked points less their share of what came back: booked x remaining / original, rounded once,
+    whatever the number of refunds (rules.md B5)."""
+    booked = _recompute(replace(rules, partial_refund="recompute"), _as_sold(basket))
+    original, left = _goods(basket, as_sold=True), _goods(basket, as_sold=False)
+    if not booked.points or original <= 0:
+        return booked
+    left = min(max(left, 0), original)
+    kept = rounded(Fraction(booked.points * left, original), rules.rounding)
+    step = {
+        "code": "refunded_share",
+        "points": text(Fraction(kept - booked.points)),
+        "left": left,
+        "amount": original,
+        "currency": basket.currency,
+    }
+    return Judgement(kept, (*booked.steps, step), None if kept else "nothing_left_that_earns")
+
+
+def _goods(basket: Basket, *, as_sold: bool) -> int:
+    return sum(
+        line.sold + line.sold_tax if as_sold else line.left + line.left_tax for line in basket.lines
+    )
+
+
+def _as_sold(basket: Basket) -> Basket:
+    lines = tuple(
+        replace(line, left=line.sold, left_tax=line.sold_tax, quantity=line.sold_quantity)
+        for line in basket.lines
+    )
+    return replace(
+        basket, lines=lines, shipping_left=basket.shipping, shipping_tax_left=basket.shipping_tax
+    )
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def rounded(exact: Fraction, mode: Rounding) -> int:
+    """Points are whole; the one place where they are rounded."""
+    whole = exact.numerator // exact.denominator
+    rest = exact - whole
+    if mode == "down" or rest == 0:
+        return whole
+    if mode == "up":
+        return whole + 1
+    return whole + (1 if rest >= Fraction(1, 2) else 0)
+
+
+def text(value: Fraction) -> str:
+    """Exact: a decimal where there is one, else a fraction."""
+    denominator = value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    if denominator != 1:
+        return f"{value.numerator}/{value.denominator}"
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    number = int(value * 10**digits)
+    sign, shown = ("-" if number < 0 else ""), str(abs(number)).rjust(digits + 1, "0")
+    return f"{sign}{shown[:-digits]}.{shown[-digits:]}" if digits else f"{sign}{shown}"

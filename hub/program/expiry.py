@@ -1,0 +1,73 @@
+"""When points become available and when they expire: calendar arithmetic in the program's zone.
+
+Pure, standard library only. Days, months and years are the program's local ones; month arithmetic
+clamps (31 January and a month is the last of February), a fixed 29 February falls on the 28th
+(rules.md A9).
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hub.program.rules import Expiry, PeriodEnd, Rules
+
+
+def availability(rules: Rules, earned_at: datetime) -> tuple[datetime, datetime | None]:
+    """When points of a sale become available, and when they expire (None: never): whole days after
+    the day of the sale; an expiry counts from availability."""
+    zone = ZoneInfo(rules.time_zone)
+    available = earned_at
+    if rules.available_after_days:
+        day = earned_at.astimezone(zone).date() + timedelta(days=rules.available_after_days)
+        available = _start_of(day, zone, earned_at)
+    return available, expires_at(rules.expiry, available, rules.time_zone)
+
+
+def expires_at(expiry: Expiry, available_at: datetime, time_zone: str) -> datetime | None:
+    """The moment at which points that became available then are gone; None: never."""
+    if expiry.is_never:
+        return None
+    zone = ZoneInfo(time_zone)
+    last = _last_day(expiry, available_at.astimezone(zone).date())
+    gone = last if expiry.last_day == "excluded" else last + timedelta(days=1)
+    return _start_of(gone, zone, available_at)
+
+
+def _last_day(expiry: Expiry, day: date) -> date:
+    """The last day on which the points are there."""
+    if expiry.months:
+        day = _months_later(day, expiry.months)
+    if expiry.days:
+        day += timedelta(days=expiry.days)
+    if expiry.until_end_of:
+        day = _end_of(day, expiry.until_end_of)
+    if expiry.on_day:
+        day = _next(day, *expiry.on_day)
+    return day
+
+
+def _months_later(day: date, months: int) -> date:
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _end_of(day: date, period: PeriodEnd) -> date:
+    length = {"month": 1, "quarter": 3, "year": 12}[period]
+    month = (day.month - 1) // length * length + length
+    return date(day.year, month, monthrange(day.year, month)[1])
+
+
+def _next(day: date, month: int, of_month: int) -> date:
+    """The next such day of a year, `day` itself included."""
+    for year in (day.year, day.year + 1):
+        found = date(year, month, min(of_month, monthrange(year, month)[1]))
+        if found >= day:
+            return found
+    raise AssertionError
+
+
+def _start_of(day: date, zone: ZoneInfo, like: datetime) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(like.tzinfo)

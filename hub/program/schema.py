@@ -1,0 +1,292 @@
+"""What a merchant may write in a program document: marshmallow schemas, errors that name the fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from hub.i18n import gettext as _
+from hub.money import NotMoney, minor_units
+
+MAX_DAYS = 36500
+MAX_RULES = 100
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+ROUNDINGS = ("half_up", "down", "up")
+_HOURS = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])")
+_MONTH_DAY = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class Amount(fields.Field[Decimal]):
+    """A decimal text ("10000", "0.50"); numbers are taken too, floats are not exact and are not."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Decimal:
+        del attr, data, kwargs
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+            raise ValidationError(_('must be a decimal in quotes, like "10000" or "0.50"'))
+        try:
+            amount = Decimal(value)
+        except ArithmeticError:
+            raise ValidationError(_("{value!r:.40} is no decimal number", value=value)) from None
+        if not amount.is_finite() or amount <= 0:
+            raise ValidationError(_('"{amount}" must be more than 0', amount=amount))
+        return amount
+
+
+def _currency(code: str) -> None:
+    try:
+        minor_units(code)
+    except NotMoney:
+        raise ValidationError(_("{code!r:.20} is no ISO 4217 currency", code=code)) from None
+
+
+class _Strict(Schema):
+    class Meta:
+        unknown = RAISE
+
+
+def _per_currency(**options: Any) -> fields.Dict:
+    return fields.Dict(keys=fields.String(validate=_currency), values=Amount(), **options)
+
+
+def _words(**options: Any) -> fields.List[str]:
+    """A list of names; empty when it is left out."""
+    return fields.List(
+        fields.String(validate=validate.Length(1, 200)),
+        load_default=list,
+        validate=validate.Length(max=1000),
+        **options,
+    )
+
+
+def _choice(*values: str, default: str) -> fields.String:
+    return fields.String(load_default=default, validate=validate.OneOf(values))
+
+
+class Moment(fields.Field[date]):
+    """A day or a time: TOML has both; through the API they are ISO 8601 texts."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_more: Any) -> date:
+        if isinstance(value, date):  # a datetime is one too
+            return value
+        if isinstance(value, str):
+            for read in (date.fromisoformat, datetime.fromisoformat):
+                try:
+                    return read(value)
+                except ValueError:
+                    continue
+        raise ValidationError(
+            _("must be a day like 2026-11-20 or a time like 2026-11-20T18:00:00+07:00")
+        )
+
+
+class Hours(fields.Field[tuple[time, time]]):
+    """ "18:00-20:00": from, until; the end does not belong to it. 24:00 is midnight."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_more: Any) -> tuple[time, time]:
+        found = _HOURS.fullmatch(value) if isinstance(value, str) else None
+        if found is None or (found[3] == "24" and found[4] != "00"):
+            raise ValidationError(_('must be hours like "18:00-20:00"'))
+        return time(int(found[1]), int(found[2])), time(int(found[3]) % 24, int(found[4]))
+
+
+class MonthDay(fields.Field[tuple[int, int]]):
+    """ "10-31": month and day."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_more: Any) -> tuple[int, int]:
+        found = _MONTH_DAY.fullmatch(value) if isinstance(value, str) else None
+        if found is None or int(found[2]) > _LONGEST_MONTHS[int(found[1]) - 1]:
+            raise ValidationError(_('must be a month and a day like "10-31"'))
+        return int(found[1]), int(found[2])
+
+
+class OneOrMany(fields.Field[list[dict[str, Any]]]):
+    """`[earn]` for one rule, `[[earn]]` for several: a list either way."""
+
+    def __init__(self, schema: type[Schema], **options: Any) -> None:
+        super().__init__(**options)
+        self._schema = schema
+
+    def _deserialize(self, value: Any, *_args: Any, **_more: Any) -> list[dict[str, Any]]:
+        if isinstance(value, Mapping):
+            one: dict[str, Any] = self._schema().load(dict(value))
+            return [one]
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_RULES:
+            raise ValidationError(_("must be one table, or a list of 1 to {n} tables", n=MAX_RULES))
+        several: list[dict[str, Any]] = self._schema(many=True).load(value)
+        return several
+
+
+class WindowSchema(_Strict):
+    """One stretch of time. A day as `until` counts to its end; a time as `until` does not belong to it."""
+
+    starts = Moment(load_default=None, data_key="from")
+    until = Moment(load_default=None)
+
+    @validates_schema
+    def has_an_end(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A window without both ends is no window."""
+        if data.get("starts") is None and data.get("until") is None:
+            raise ValidationError(_("name from, until or both"), "from")
+
+
+class WhenSchema(_Strict):
+    """What rules and multipliers share: the bills and lines they are about."""
+
+    id = fields.String(load_default=None, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
+    minimum = _per_currency(load_default=dict)
+    channels = _words()
+    locations = _words()
+    windows = fields.List(fields.Nested(WindowSchema), load_default=list)
+    weekdays = fields.List(fields.String(validate=validate.OneOf(WEEKDAYS)), load_default=list)
+    hours = Hours(load_default=None, allow_none=True)
+    discounted_bills = fields.Boolean(load_default=True)
+    paid_with_points = fields.Boolean(load_default=True)
+    categories = _words()
+    skus = _words()
+    products = _words()
+    tags = _words()
+    excluding = fields.List(
+        fields.String(validate=validate.OneOf(["gift_card", "tip", "fee", "service", "goods"])),
+        load_default=["gift_card", "tip", "fee"],
+        data_key="exclude",
+    )
+    exclude_categories = _words()
+    exclude_skus = _words()
+    exclude_tags = _words()
+    discounted_lines = _choice("in", "out", "only", default="in")
+
+
+class EarnSchema(WhenSchema):
+    """`[earn]` or `[[earn]]`: one way points come about."""
+
+    type = _choice("per_amount", "percent", "per_order", "per_quantity", default="per_amount")
+    points = Amount(load_default=lambda: Decimal(1), validate=validate.Range(max=1_000_000))
+    per = _per_currency(load_default=dict)
+    percent = Amount(load_default=None, allow_none=True, validate=validate.Range(max=1000))
+    worth = _per_currency(load_default=dict)
+    steps = _choice("exact", "whole", default="exact")
+    rounding = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(ROUNDINGS))
+    tax = _choice("in", "out", default="out")
+    shipping = _choice("in", "out", default="out")
+    alone = fields.Boolean(load_default=False)
+    last = fields.Boolean(load_default=False)
+
+    @validates_schema
+    def has_what_its_type_needs(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """Each type has its own numbers, and no others."""
+        kind = data.get("type")
+        if kind == "per_amount" and not data.get("per"):
+            raise ValidationError(_('say for how much: per = { VND = "10000" }'), "per")
+        if kind == "percent" and not (data.get("percent") and data.get("worth")):
+            raise ValidationError(
+                _("a percentage needs percent, and worth: what a point is worth in each currency"),
+                "worth",
+            )
+        for name, owner in (("per", "per_amount"), ("percent", "percent"), ("worth", "percent")):
+            if data.get(name) and kind != owner:
+                raise ValidationError(_('belongs to type = "{type}"', type=owner), name)
+        if data.get("steps") == "whole" and kind != "per_amount":
+            raise ValidationError(_('belongs to type = "{type}"', type="per_amount"), "steps")
+
+
+class MultiplierSchema(WhenSchema):
+    """`[[multipliers]]`: more points for some bills or lines."""
+
+    factor = Amount(required=True, validate=validate.Range(max=1000))
+
+
+class PointsSchema(_Strict):
+    """`[points]`: how rules are put together, availability, expiry, refunds, debt."""
+
+    rounding = _choice(*ROUNDINGS, default="half_up")
+    combine = _choice("sum", "best", default="sum")
+    stacking = _choice("multiply", "add", "best", default="multiply")
+    most_per_order = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
+    )
+    partial_refund = _choice("recompute", "share", default="recompute")
+    minimum_after_refund = _choice("recheck", "as_at_sale", default="recheck")
+    available_after_days = fields.Integer(
+        strict=True, load_default=0, validate=validate.Range(0, MAX_DAYS)
+    )
+    expire_after_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+    expire_after_months = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 1200)
+    )
+    expire_until_end_of = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf(["month", "quarter", "year"])
+    )
+    expire_on = MonthDay(load_default=None, allow_none=True)
+    expire_last_day = _choice("included", "excluded", default="included")
+    negative = _choice("debt", "forgive", default="debt")
+    earn_date = _choice("placed", "paid", default="placed")
+
+
+class MembersSchema(_Strict):
+    """`[members]`: who becomes one."""
+
+    enrol = fields.String(
+        load_default="anyone", validate=validate.OneOf(["anyone", "customers", "existing"])
+    )
+
+
+class RedeemSchema(_Strict):
+    """`[redeem]`: holds and double use."""
+
+    hold_minutes = fields.Integer(strict=True, load_default=15, validate=validate.Range(1, 7 * 24 * 60))
+    double_use = fields.String(
+        load_default="take_again", validate=validate.OneOf(["take_again", "absorb"])
+    )
+
+
+class RewardSchema(_Strict):
+    """`[[rewards]]`: N points = an amount per currency, or a percentage."""
+
+    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
+    name = fields.String(required=True, validate=validate.Length(1, 120))
+    cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
+    amount = _per_currency(load_default=dict)
+    percent = Amount(load_default=None, allow_none=True)
+    valid_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+
+    @validates_schema
+    def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A reward is either an amount or a percentage."""
+        if bool(data.get("amount")) == (data.get("percent") is not None):
+            raise ValidationError(_("name either amount or percent"), "amount")
+        if data.get("percent") is not None and data["percent"] > 100:
+            raise ValidationError(_("must be at most 100"), "percent")
+
+
+class DocumentSchema(_Strict):
+    """One version of a program."""
+
+    earn = OneOrMany(EarnSchema, required=True)
+    multipliers = fields.List(
+        fields.Nested(MultiplierSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
+    points = fields.Nested(PointsSchema, load_default=lambda: PointsSchema().load({}))
+    members = fields.Nested(MembersSchema, load_default=lambda: MembersSchema().load({}))
+    redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
+    rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
+
+    @validates_schema
+    def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """Rules, multipliers and rewards are told apart by their ids."""
+        for name in ("earn", "multipliers", "rewards"):
+            ids = [one["id"] for one in data.get(name, ()) if one.get("id")]
+            twice = next((i for i in ids if ids.count(i) > 1), None)
+            if twice:
+                raise ValidationError(_("the id {twice!r} is used twice", twice=twice), name)
