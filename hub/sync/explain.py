@@ -69,6 +69,7 @@ NEXT_WORDS: Mapping[str, str] = {
     "sale": "Nothing to press: it is applied by itself when its order comes.",
     "lookup": "Nothing to press: it goes on by itself when the shop has answered.",
     "fetch": "Nothing to press: it goes on by itself when the shop has answered.",
+    "review": "Approve or decline its order; it goes on by itself then.",
     "merchant": "Correct the channel's settings, then replay it.",
     "channel": "We have stopped trying. When the channel works again, replay it.",
     "payload": "The shop has to send it anew, and in order; replay it after an update of the hub.",
@@ -272,6 +273,26 @@ def _code(code: Code) -> list[tuple[str, str]]:
 def _present(facts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
+
+# --- its orders ---
+
+
+def orders(session: Session, row: Row[Any], sales: Sequence[str]) -> Sequence[Row[Any]]:
+    """The orders a delivery is about, as far as the hub knows them: `public_id` and `number`."""
+    if not sales:
+        return []
+    columns = {"channel_id": "bigint", "external_id": "text"}
+    rows = [{"channel_id": row.channel_id, "external_id": sale} for sale in sales[:_ORDERS]]
+    return run(
+        session,
+        f"""SELECT t.public_id, coalesce(nullif(t.number, ''), t.external_id) AS number FROM transactions t
+            JOIN {unnest(columns)} ON t.channel_id = r.channel_id AND t.external_id = r.external_id
+            WHERE t.program_id = :program ORDER BY t.id""",
+        {**arrays(columns, rows), "program": row.program_id},
+    )
+
+
+_ORDERS = 20
 
 # --- effect in the ledger ------------------------------------------------------------------------
 

@@ -132,6 +132,7 @@ def delivery(delivery_id: int) -> str:
         channel = channels.by_ids(session, [row.channel_id])[row.channel_id]
         understood = _understood(hub, channel, row)
         effects = explain.effects(session, row, understood.sales)
+        orders = explain.orders(session, row, understood.sales)
     own = own_words(hub, row.kind)
     hidden, its = _secrets(hub, channel), dict(row._mapping)
     return render_template(
@@ -142,6 +143,7 @@ def delivery(delivery_id: int) -> str:
         direction=_(DIRECTION_WORDS[row.direction]),
         what=words.of_delivery(its, own),
         next_step=explain.next_step(its),
+        orders=orders,
         understood=understood,
         why_not=words.of_fault(understood.code, understood.fault, understood.detail, own)
         if understood.code

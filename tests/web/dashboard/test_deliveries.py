@@ -191,6 +191,10 @@ def test_a_delivery_tells_what_it_said_and_which_points_it_moved(office: Office,
     assert "+9" in page
     assert "this one" in page
     assert "1 attempt" in page
+    (order,) = rows(office, "SELECT public_id FROM transactions")
+    (member,) = rows(office, "SELECT public_id FROM members")
+    assert f'href="/p/ours/orders/{order.public_id}">1001<' in page
+    assert f'href="/p/ours/members/{member.public_id}"' in page
 
 
 def test_of_two_processed_together_either_may_be_the_cause(office: Office, till: Channel) -> None:
