@@ -44,6 +44,8 @@ DOCUMENT: Mapping[str, Any] = {
     "earn": {"points": 1, "per": {"VND": "10000"}},
     "rewards": [{"id": "50k", "name": "50.000 ₫ off", "cost": 50, "amount": {"VND": "50000"}}],
 }
+NAME_WORDS: tuple[str, ...] = ("Web shop", "Second shop", "Till")
+"""What the shops are called, in the order of the registry's sandboxes."""
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -352,16 +354,16 @@ def _prepare(runtime: Runtime, base: str, say: Say, addresses: Mapping[str, str]
             actor=ACTOR,
         )
         give_to_first(session, program.id, actor=ACTOR)
-        _, key = keys.create(session, program, name="demo", scopes=keys.SCOPES, actor=ACTOR)
+        _id, key = keys.create(session, program, name="demo", scopes=keys.SCOPES, actor=ACTOR)
         story = Story(runtime, base, say, program, key)
-        for kind, address in addresses.items():
+        for (kind, address), name in zip(addresses.items(), NAME_WORDS, strict=True):
             told = requests.get(f"{address}/_sandbox/settings", timeout=10).json()
             channel = add_channel(
                 session,
                 runtime,
                 program_id=program.id,
                 kind=kind,
-                name=f"{kind} sandbox",
+                name=_(name),
                 settings=told["settings"],
                 actor=ACTOR,
                 shares_shop=True,

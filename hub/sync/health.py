@@ -101,8 +101,8 @@ def _channels(session: Session, program_id: int, now: datetime) -> Sequence[Row[
                       AS unsigned,
                   (SELECT count(*) FROM (SELECT 1 FROM deliveries d WHERE d.channel_id = c.id
                       AND d.direction = 'outbound' AND d.state = 'due' LIMIT 1001) q) AS waiting,
-                  EXISTS (SELECT 1 FROM deliveries d WHERE d.channel_id = c.id AND d.direction = 'inbound')
-                      AS has_sent,
+                  (SELECT d.id FROM deliveries d WHERE d.channel_id = c.id AND d.direction = 'inbound'
+                      ORDER BY d.key LIMIT 1) IS NOT NULL AS has_sent,
                   (SELECT max(a.at) FROM audit a WHERE a.program_id = :program AND a.subject = c.public_id
                       AND a.action = 'channel.changed') AS changed_at
            FROM channels c

@@ -25,9 +25,9 @@ def test_a_store_is_connected_by_pasting_its_credentials(
 ) -> None:
     sandbox, _ = store
     sight.go("/p/corner/channels")
-    sight.check("channels-empty")
+    sight.check()
     sight.page.locator("a.btn-primary").click()
-    sight.check("channel-kinds")
+    sight.check()
     sight.page.get_by_text("WooCommerce").click()
     sight.page.wait_for_url("**/channel-kinds/woocommerce")
     sight.page.fill("[name=store_url]", "no address")
@@ -68,11 +68,11 @@ def test_a_channel_is_tested_paused_and_left(
     assert sight.page.locator(".alert-danger").count() == 1, "the store knows another address of the hub"
     press(sight, "pause")
     assert house.hub.rows("SELECT status FROM channels")[0].status == "paused"
-    sight.check("channel-paused")
+    sight.check()
     press(sight, "resume")
     assert house.hub.rows("SELECT status FROM channels")[0].status == "active"
     sight.page.locator("a[href$='/disconnect']").click()
-    sight.check("channel-disconnect")
+    sight.check()
     assert house.hub.rows("SELECT status FROM channels")[0].status == "active", "looking changes nothing"
     sight.page.locator("main button.btn-danger").click()
     sight.page.wait_for_url("**/channels")
@@ -120,7 +120,7 @@ def test_a_till_gets_a_secret_that_the_hub_made(house: House, sight: Sight) -> N
     sight.go("/p/corner/channel-kinds/generic_pos")
     secret = sight.page.input_value("[name=webhook_secret]")
     assert secret.startswith("whsec_")
-    sight.check("channel-till")
+    sight.check()
     sight.page.fill("[name=name]", "Quầy 1")
     sight.page.locator("main button[type=submit]").click()
     sight.page.wait_for_url("**/channels/chn_*")

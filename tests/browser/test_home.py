@@ -94,8 +94,6 @@ def test_arrow_keys_walk_the_table_and_enter_opens_the_story(house: House, sight
     trouble(house)
     sight.go("/p/corner/")
     rows = sight.page.locator("tr[data-href]")
-    if rows.count() == 0:
-        return
     rows.nth(0).focus()
     sight.page.keyboard.press("ArrowDown")
     sight.page.keyboard.press("ArrowDown")
@@ -111,4 +109,4 @@ def test_an_empty_programme_says_how_to_begin(sight: Sight) -> None:
     sight.page.locator(".empty a.btn").click()
     sight.page.wait_for_url("**/channel-kinds")
     sight.go("/p/corner/")
-    sight.check("home-empty")
+    sight.check()

@@ -29,7 +29,7 @@ def test_a_wrong_password_is_said_and_nothing_more(
     sight.expected = ["401"]
     sight.log_in(house.email("owner"), "not this one at all")
     known = sight.page.locator("[role=alert]").inner_text()
-    sight.check("login-refused")
+    sight.check()
     sight.log_in("nobody@example.com", "not this one at all")
     assert sight.page.locator("[role=alert]").inner_text() == known
     assert sight.page.input_value("[name=email]") == "nobody@example.com"
@@ -54,4 +54,4 @@ def test_an_address_that_is_not_there_is_a_page(window: Window, screen: tuple[st
     sight = window(*screen, role="viewer")
     sight.expected = ["404"]
     sight.go("/p/somebody-elses/")
-    sight.check("not-found")
+    sight.check()
