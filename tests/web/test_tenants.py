@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_every_route_and_verb_answers_another_programs_ids_like_unknown_ones(str
             answer = street.ask(verb, path)
             expected = 404 if verb in (rule.methods or ()) else 405
             assert answer.status_code == expected, (verb, path, answer.text)
-            unknown = street.ask(verb, path.rsplit("_", 1)[0] + "_0000000000000000")
+            unknown = street.ask(verb, re.sub(r"_[0-9a-z]{16}\b", "_0000000000000000", path))
             if "/vouchers/" not in path:
                 assert (answer.status_code, answer.text) == (unknown.status_code, unknown.text)
             tried += expected == 404

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.web.api.door import ApiBlueprint, transaction
+from hub.desk import claims
+from hub.desk.place import Desk, carry_out
+from hub.i18n import gettext as _
+from hub.members import view
+from hub.web.api.door import ApiBlueprint, Strict, runtime, transaction
 from hub.web.keys import caller, requires
-from hub.web.problems import not_found
+from hub.web.problems import Problem, not_found
 
 blueprint = ApiBlueprint(
     "transactions", __name__, url_prefix="/api/v1/transactions", description="Transactions"
@@ -39,20 +46,105 @@ class TransactionSchema(Schema):
     waiting_for = fields.String(allow_none=True)
 
 
+class ClaimRequest(Strict):
+    """Whose order it is: a member by id, or whoever has this phone or e-mail, made when nobody has."""
+
+    member = fields.String(validate=validate.Length(1, 64))
+    phone = fields.String(validate=validate.Length(1, 40), metadata={"description": "in any spelling"})
+    email = fields.String(validate=validate.Length(1, 200))
+    name = fields.String(validate=validate.Length(1, 200), metadata={"description": "of a new member"})
+
+    @validates_schema
+    def one(self, data: dict[str, Any], **_more: Any) -> None:
+        """A claim names one person."""
+        if len(data.keys() & {"member", "phone", "email"}) != 1:
+            raise ValidationError(_("give exactly one of member, phone, email"))
+
+
+def _exists(route: Callable[..., Any]) -> Callable[..., Any]:
+    """What is not this program's is a 404 before its body is read."""
+
+    @wraps(route)
+    def looked_up(transaction_id: str) -> Any:
+        with transaction() as session:
+            _row(session, transaction_id)
+        return route(transaction_id=transaction_id)
+
+    return looked_up
+
+
 @blueprint.get("/<transaction_id>")
 @requires("transactions:read")
 @blueprint.response(200, TransactionSchema)
 def one(transaction_id: str) -> dict[str, Any]:
     """One transaction."""
     with transaction() as session:
-        rows = run(
-            session,
-            """SELECT t.*, t.public_id AS shown_id, c.public_id AS channel, m.public_id AS member
-               FROM transactions t JOIN channels c ON c.id = t.channel_id
-               LEFT JOIN members m ON m.id = t.member_id
-               WHERE t.program_id = :program AND t.public_id = :id""",
-            {"program": caller().program.id, "id": transaction_id},
+        return _row(session, transaction_id)
+
+
+@blueprint.post("/<transaction_id>/claim")
+@requires("claim")
+@_exists
+@blueprint.arguments(ClaimRequest)
+@blueprint.response(200, TransactionSchema)
+def claim(wish: dict[str, str], transaction_id: str) -> dict[str, Any]:
+    """Give an order that belongs to nobody to a member, with its points. Repeating it changes nothing."""
+    program = caller().program
+    contact = wish.get("phone") or wish.get("email") or ""
+    if contact and not claims.is_contact(contact, program.region):
+        said = _("This is no valid phone number or e-mail address.")
+        raise Problem(422, "invalid_contact", _("Invalid request"), said)
+
+    def deed(desk: Desk) -> dict[str, Any]:
+        member_id = (
+            _member(desk, wish)
+            if "member" in wish
+            else claims.enrol(desk, contact, wish.get("name", ""))
         )
+        claims.claim(desk, transaction_id, member_id)
+        return _row(desk.session, transaction_id)
+
+    return _carried_out(deed)
+
+
+@blueprint.post("/<transaction_id>/release")
+@requires("claim")
+@blueprint.response(200, TransactionSchema)
+def release(transaction_id: str) -> dict[str, Any]:
+    """Take a claim back, with its points; the order is attributed as its messages say."""
+
+    def deed(desk: Desk) -> dict[str, Any]:
+        _row(desk.session, transaction_id)
+        claims.release(desk, transaction_id)
+        return _row(desk.session, transaction_id)
+
+    return _carried_out(deed)
+
+
+def _carried_out(deed: Callable[[Desk], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return carry_out(runtime(), caller().program, caller().actor, deed)
+    except claims.NotClaimable as refused:
+        raise Problem(409, "not_claimable", _("Not claimable"), str(refused)) from None
+
+
+def _member(desk: Desk, wish: Mapping[str, str]) -> int:
+    found = view.find(desk.session, desk.program.id, wish["member"])
+    if found is None:
+        raise not_found("member")
+    member_id: int = found.id
+    return member_id
+
+
+def _row(session: Session, transaction_id: str) -> dict[str, Any]:
+    rows = run(
+        session,
+        """SELECT t.*, t.public_id AS shown_id, c.public_id AS channel, m.public_id AS member
+           FROM transactions t JOIN channels c ON c.id = t.channel_id
+           LEFT JOIN members m ON m.id = t.member_id
+           WHERE t.program_id = :program AND t.public_id = :id""",
+        {"program": caller().program.id, "id": transaction_id},
+    )
     if not rows:
         raise not_found("transaction")
     return {**rows[0]._mapping, "id": rows[0].shown_id}
