@@ -100,7 +100,7 @@ def orders() -> str | Response:
         of_member = view.by_id(session, wish.member_id) if wish.member_id else None
     return render_template(
         "orders/list.html", orders=[_line(row) for row in rows], channels=known, states=_states(),
-        args=request.args, message_address=message_address, narrowed=_narrowed(), of_member=of_member,
+        args=request.args, narrowed=_narrowed(), of_member=of_member,
         newer=_address(after=None) if "after" in request.args else "", **shown,
     )  # fmt: skip
 
@@ -113,11 +113,6 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _message(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "told": words.of_delivery(row, own_words(row["kind"]))}
-
-
-def message_address(delivery_id: int) -> str:
-    """The page of one message."""
-    return f"/p/{visit().program.slug}/deliveries/{delivery_id}"
 
 
 def own_words(kind: str) -> Mapping[str, str]:
@@ -198,7 +193,7 @@ def order(order_id: str) -> str:
     ]
     return render_template(
         "orders/order.html", order=row, story=told, badge=badge(row["state"]), icons=STEP_ICONS,
-        sale=told.sale, stored=stored, message_address=message_address,
+        sale=told.sale, stored=stored,
     )  # fmt: skip
 
 
