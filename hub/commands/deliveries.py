@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from hub.show import json_option, show, show_one
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from hub.outbox.browse import Wish
     from hub.program.store import Program
     from hub.runtime import Runtime
 
@@ -29,14 +31,6 @@ _BODY = 4000
 """How much of a body is shown, in bytes."""
 _ATTEMPTS = """SELECT number, started_at, milliseconds, outcome, fault, code, detail, exchanges FROM attempts
                WHERE delivery_id = :id ORDER BY id"""
-_LIST = """SELECT d.id, d.received_at, c.name AS channel, c.kind, d.direction, d.topic, d.number, d.state,
-                  d.outcome, d.reason, d.fault, d.code, d.detail, d.duplicates
-           FROM deliveries d JOIN channels c ON c.id = d.channel_id
-           WHERE d.program_id = :program
-             AND (cardinality(CAST(:states AS text[])) = 0 OR d.state = ANY(CAST(:states AS text[])))
-             AND (CAST(:direction AS text) IS NULL OR d.direction = :direction)
-             AND (CAST(:number AS text) IS NULL OR d.number IN (:number, '#' || :number))
-           ORDER BY d.id DESC LIMIT :limit"""
 
 
 @click.command("deliveries")
@@ -45,19 +39,25 @@ _LIST = """SELECT d.id, d.received_at, c.name AS channel, c.kind, d.direction, d
 @click.option("--state", type=click.Choice(STATES), multiple=True, help="May be repeated.")
 @click.option("--direction", type=click.Choice(["inbound", "outbound"]))
 @click.option("--number", help="Order number, as the shop shows it.")
+@click.option("--code", help="Error code.")
+@click.option("--channel", help="Channel (its id).")
+@click.option("--text", help="Order number, code, phone, e-mail, key, words of the error.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=30, show_default=True)
 @json_option
 def command(
     delivery: int | None, program: str | None, state: tuple[str, ...], direction: str | None,
-    number: str | None, limit: int, as_json: bool,
+    number: str | None, code: str | None, channel: str | None, text: str | None, limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     """List messages, newest first; with a DELIVERY's number, that one with its attempts."""
-    wish = {"states": list(state), "direction": direction, "number": number, "limit": limit}
+    given = {"states": state, "direction": direction, "number": number or "", "code": code}
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
         if delivery is None:
+            wish = _wish(session, found, given, channel, text or "")
             show(
-                _listed(runtime, session, found, wish), as_json=as_json, empty=_("No delivery matches.")
+                _listed(runtime, session, found, wish, limit),
+                as_json=as_json,
+                empty=_("No delivery matches."),
             )
             return
         one, attempts = _told(runtime, session, found, delivery)
@@ -65,25 +65,41 @@ def command(
     show(attempts, as_json=as_json, empty=_("No attempt yet."))
 
 
+def _wish(
+    session: Session, program: Program, given: Mapping[str, Any], channel: str | None, text: str
+) -> Wish:
+    """The filter, as the dashboard's list takes it."""
+    from hub.outbox import browse, channels
+    from hub.sync import scraps
+
+    its = channels.by_public_id(session, channel) if channel else None
+    if channel and (its is None or its.program_id != program.id):
+        raise Refusal(
+            _("there is no channel {channel!r}; `hub channel list` shows them", channel=channel)
+        )
+    about = scraps.subjects(session, program, text) if text else ()
+    return browse.Wish(**given, channel_id=its.id if its else None, text=text, about=about)
+
+
 def _listed(
-    runtime: Runtime, session: Session, program: Program, wish: Mapping[str, Any]
+    runtime: Runtime, session: Session, program: Program, wish: Wish, limit: int
 ) -> list[dict[str, Any]]:
     """A line a delivery: the code that says what became of it, its words, and where exactly."""
     from hub import words
-    from hub.bulk import run
+    from hub.outbox import browse
 
     shown = ("id", "received_at", "channel", "direction", "topic", "number", "state")
     rows = []
-    for row in run(session, _LIST, {"program": program.id, **wish}):
-        its = dict(row._mapping)
-        what = words.of_delivery(its, own_words(runtime, its["kind"]))
+    for line in browse.page(session, program.id, wish, limit=limit).lines:
+        its = asdict(line)
+        what = words.of_delivery(its, own_words(runtime, line.kind))
         rows.append(
             {
                 **{name: its[name] for name in shown},
-                "code": its["code"] or its["reason"] or its["outcome"],
+                "code": line.code or line.reason or line.outcome,
                 "what": what,
-                "detail": its["detail"] if its["detail"] != what else None,
-                "duplicates": its["duplicates"],
+                "detail": line.detail if line.detail != what else None,
+                "duplicates": line.duplicates,
             }
         )
     return rows

@@ -329,18 +329,23 @@ def _release(session: Session, replay_id: int, allowed: int) -> int:
 
 def _note_endings(session: Session, replay_id: int) -> None:
     """What a delivery came to is kept with the replay: a later replay of it does not rewrite this
-    one's story. One that failed and is tried again by itself waits."""
+    one's story. One that failed and is tried again by itself waits, and so does a push to a channel
+    that nothing is pushed to now."""
     run(
         session,
-        """UPDATE replay_items i SET ended_at = clock_timestamp(), outcome = d.outcome, reason = d.reason,
+        """UPDATE replay_items i SET ended_at = clock_timestamp(), outcome = d.outcome,
+               reason = CASE WHEN d.state <> 'due' OR d.code IS NOT NULL THEN d.reason
+                             WHEN c.status <> 'active' THEN 'channel_' || c.status ELSE 'channel_down' END,
                fault = d.fault, code = d.code, detail = d.detail,
                state = CASE WHEN d.state IN ('failed', 'parked', 'settled') THEN 'failing'
                             WHEN d.state IN ('waiting', 'due', 'working') THEN 'waiting'
                             WHEN d.outcome IN ('posted', 'pushed', 'fetched') THEN 'changed'
                             ELSE 'right' END
-           FROM deliveries d
+           FROM deliveries d JOIN channels c ON c.id = d.channel_id
            WHERE i.replay_id = :id AND i.state = 'released' AND d.id = i.delivery_id
-             AND (d.state NOT IN ('due', 'working') OR d.code IS NOT NULL)""",
+             AND (d.state NOT IN ('due', 'working') OR d.code IS NOT NULL
+                  OR (d.direction = 'outbound' AND d.state = 'due'
+                      AND (c.status <> 'active' OR c.down_until > clock_timestamp())))""",
         {"id": replay_id},
     )
 

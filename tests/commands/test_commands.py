@@ -250,3 +250,14 @@ def test_a_dry_run_says_what_a_replay_would_change_and_changes_nothing(
     assert hub.balance(phone="+84912345678") == 9
     assert "go with --failed" in run("replay", "1", "--code", "x", code=2)[0]["said"]
     assert "there is no channel" in run("replay", "--failed", "--channel", "x", code=1)[0]["said"]
+
+
+def test_messages_are_found_by_code_channel_and_any_scrap(run: Command, hub: Hub, till: str) -> None:
+    sell(till)
+    hub.work()
+    (channel,) = run("channel", "list")
+    (sale,) = run("deliveries", "--direction", "inbound")
+    for words in (("--text", "0912 345 678"), ("--text", sale["number"]), ("--channel", channel["id"])):
+        assert sale["id"] in [d["id"] for d in run("deliveries", *words)], words
+    assert run("deliveries", "--code", "nothing") == run("deliveries", "--text", "nobody knows") == []
+    assert "there is no channel" in run("deliveries", "--channel", "x", code=1)[0]["said"]

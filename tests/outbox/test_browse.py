@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from hub.outbox import browse
+from hub.outbox import browse, detail
 from hub.outbox.browse import BadCursor, Count, Cursor, Wish
 from tests.people import new_channel, new_program
 
@@ -322,6 +322,14 @@ def test_no_list_reads_or_sorts_more_than_its_window(
             browse.groups(session, program)
             browse.choices(session, program)
         check_plans(session, asked, "groups and choices")
+        with statements(engine) as asked:
+            for number in (4004, ROWS - 3, 5):
+                row = detail.one(session, program, number)
+                if row is not None:
+                    detail.attempts(session, row.id)
+                    detail.about_the_same(session, row)
+                    detail.conflicting(session, row)
+        check_plans(session, asked, "one delivery")
 
 
 def check_plans(session: Session, asked: list[tuple[str, Any]], name: str) -> None:

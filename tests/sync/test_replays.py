@@ -264,6 +264,24 @@ def test_what_is_retried_later_by_itself_is_tried_now(hub: Hub, till: Channel) -
     ) == [(0,)]
 
 
+def test_a_push_to_a_paused_channel_waits_and_the_replay_ends(hub: Hub, till: Channel) -> None:
+    with hub.runtime.sessions.begin() as session:
+        push = deliveries.Push(
+            hub.program.id, till.id, topic="fetch.sale", key="k", body={"what": "sale"}
+        )
+        deliveries.enqueue(session, [push])
+        session.execute(text("UPDATE deliveries SET state = 'failed', code = 'x', fault = 'hub'"))
+        session.execute(text("UPDATE channels SET status = 'paused'"))
+    public_id = plan(hub, [1])
+    do(hub, replays.start, public_id)
+    replays.advance_all(hub.runtime)
+    ended = found(hub, public_id)
+    assert (ended.state, ended.counts) == ("done", {"waiting": 1})
+    with hub.runtime.sessions() as session:
+        (item,) = replays.items(session, ended)
+    assert item.reason == "channel_paused"
+
+
 def test_a_set_of_another_programs_deliveries_is_empty(hub: Hub, till: Channel) -> None:
     ids = sell(hub, till, 2)
     with hub.runtime.sessions.begin() as session:

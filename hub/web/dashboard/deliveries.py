@@ -19,11 +19,11 @@ from hub.i18n import gettext as _
 from hub.i18n import ngettext
 from hub.outbox import bodies, browse, channels, detail, masking
 from hub.outbox.browse import BadCursor, Choices, Count, Cursor, Group, Line, Page, Wish
-from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.secrets import SecretsError
 from hub.sync import explain, scraps
 from hub.web.dashboard import badges
+from hub.web.dashboard.cards import words_of
 from hub.web.dashboard.visit import page, runtime, visit
 
 STATE_WORDS: Mapping[str, str] = {
@@ -102,7 +102,7 @@ def deliveries() -> str:
         groups = browse.groups(session, here.program.id) if plain else []
     return render_template(
         "deliveries/list.html",
-        lines=[_line(hub, line) for line in found.lines],
+        lines=[_line(line) for line in found.lines],
         newer=_at(found.newer),
         older=_at(found.older),
         looked_back_to=found.looked_back_to,
@@ -133,7 +133,7 @@ def delivery(delivery_id: int) -> str:
         understood = _understood(hub, channel, row)
         effects = explain.effects(session, row, understood.sales)
         orders = explain.orders(session, row, understood.sales)
-    own = own_words(hub, row.kind)
+    own = words_of(row.kind)
     hidden, its = _secrets(hub, channel), dict(row._mapping)
     return render_template(
         "deliveries/one.html",
@@ -286,14 +286,6 @@ def _options(choices: Choices) -> dict[str, list[tuple[str, str]]]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def own_words(hub: Runtime, kind: str) -> Mapping[str, str]:
-    """What the codes of one kind of channel mean; nothing for a kind that is not there any more."""
-    try:
-        return hub.connector_class(kind).words
-    except UnknownConnector:
-        return words.NO_WORDS
-
-
 def counted(count: Count, found: Page) -> str:
     """How many match, and honestly."""
     n = words.number(count.number)
@@ -311,9 +303,9 @@ def counted(count: Count, found: Page) -> str:
     )  # fmt: skip
 
 
-def _line(hub: Runtime, line: Line) -> dict[str, Any]:
+def _line(line: Line) -> dict[str, Any]:
     row = asdict(line)
-    what = words.of_delivery(row, own_words(hub, line.kind))
+    what = words.of_delivery(row, words_of(line.kind))
     return {
         **row,
         "what": what,
@@ -341,7 +333,7 @@ def topic(name: str) -> str:
 
 
 def _group(hub: Runtime, group: Group) -> dict[str, Any]:
-    what = words.of_fault(group.code, group.fault, group.detail, own_words(hub, group.kind))
+    what = words.of_fault(group.code, group.fault, group.detail, words_of(group.kind))
     wish: dict[str, Any] = {
         "state": "retrying" if group.retrying else "person",
         "channel": group.channel_public_id,

@@ -17,7 +17,8 @@ from hub.outbox.channels import Channel
 from hub.sync import quarantine as held
 from hub.sync.doorbell import Doorbell
 from hub.sync.quarantine import Checked
-from hub.web.dashboard.deliveries import download, exactly, own_words
+from hub.web.dashboard.cards import words_of
+from hub.web.dashboard.deliveries import download, exactly
 from hub.web.dashboard.visit import action, page, runtime, visit
 
 CHECK_WORDS: Mapping[str, str] = {
@@ -102,7 +103,7 @@ def _say(channel: Channel, found: Sequence[Checked]) -> None:
         flash(text, "info")
     why = Counter((c.code or "", c.detail) for c in found if c.ending == "refused")
     for (code, detail), count in why.items():
-        reason = words.of_fault(code, "merchant", detail, own_words(runtime(), channel.kind))
+        reason = words.of_fault(code, "merchant", detail, words_of(channel.kind))
         text = ngettext(
             "{n} message still does not verify: {why}",
             "{n} messages still do not verify: {why}",
@@ -114,7 +115,7 @@ def _say(channel: Channel, found: Sequence[Checked]) -> None:
 
 
 def _channel(channel: Channel, found: Sequence[Checked]) -> dict[str, Any]:
-    own = own_words(runtime(), channel.kind)
+    own = words_of(channel.kind)
     good = sum(c.ending == "enters" for c in found)
     n = words.number(len(found))
     if good == len(found):

@@ -18,7 +18,8 @@ from hub.outbox import browse
 from hub.sync import rehearse, replays, told
 from hub.sync.doorbell import Doorbell
 from hub.sync.replays import Item, NotPossible, Replay
-from hub.web.dashboard.deliveries import FILTERS, exactly, own_words, topic, wished
+from hub.web.dashboard.cards import words_of
+from hub.web.dashboard.deliveries import FILTERS, exactly, topic, wished
 from hub.web.dashboard.visit import action, page, runtime, visit
 
 REPLAY_STATE_WORDS: Mapping[str, str] = {
@@ -228,12 +229,12 @@ def _own() -> dict[str, str]:
             {"program": visit().program.id},
         )
     for row in kinds:
-        found |= own_words(runtime(), row.kind)
+        found |= words_of(row.kind)
     return found
 
 
 def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
-    own = own_words(runtime(), item.kind)
+    own = words_of(item.kind)
     forecast = item.forecast or {}
     member = forecast.get("member")
     row = asdict(item)
@@ -242,6 +243,8 @@ def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         item.state, "done"
     )
     came = words.of_delivery({**row, "state": state}, own) if ended else _(told.ITEM_WORDS[item.state])
+    if item.reason is not None and item.reason in told.REPLAY_WORDS:
+        came = _(told.REPLAY_WORDS[item.reason])
     return {
         **row,
         "forecast": told.one(forecast, own, member=names.get(member, member) if member else None),
