@@ -101,6 +101,8 @@ class TillSandbox(Sandbox):
                 "codes": [str(code) for code in wish.get("codes", [])],
                 "place": {"till": self.till},
             }
+            if wish.get("discount"):
+                _take_off(sale, {"amount": str(wish["discount"])})
             for code in sale["codes"]:
                 self._redeem(code, sale)
             if wish.get("shipping"):
@@ -345,17 +347,20 @@ def _person(wish: Mapping[str, Any]) -> JSON:
 
 def _line(number: str, wish: Mapping[str, Any]) -> JSON:
     quantity = wish.get("quantity", 1)
-    net = Decimal(str(wish["price"])) * Decimal(str(quantity))
+    tax_inside = Decimal(str(wish.get("tax_inside", 0)))
+    net = Decimal(str(wish["price"])) * Decimal(str(quantity)) - tax_inside
     line = {
         "id": number,
         "kind": wish.get("kind", "goods"),
         "sku": wish.get("sku"),
         "name": wish.get("name"),
         "quantity": quantity,
-        "unit_price": str(wish["price"]),
+        "unit_price": None if tax_inside else str(wish["price"]),
         "discount": "0",
         "net": format(net, "f"),
+        "tax": format(tax_inside, "f") if tax_inside else wish.get("tax"),
         "categories": [wish["category"]] if wish.get("category") else [],
+        "tags": wish.get("tags"),
     }
     return {name: value for name, value in line.items() if value is not None}
 

@@ -1,0 +1,1 @@
+"""Loyalty scenarios from other products' tests and documents, played through this product."""

@@ -1,0 +1,134 @@
+"""What a scenario expects against what happened; a word that cannot be asked here is unsupported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from hub.program.document import DocumentRefused
+from hub.runtime import Runtime
+from tests.scenarios.translate import Unsupported
+from tests.scenarios.world import World
+
+KNOWN_STEP = frozenset(
+    {"seq", "points", "balance", "error", "customer", "lots", "ledger_entries", "entries", "basis"}
+)
+KNOWN_FINAL = frozenset({"balance", "balances", "customers"})
+SILENT = frozenset({"basis"})
+"""Said by the source beside numbers that follow from it; the points are what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one scenario ended: pass, fail or unsupported, with what to read."""
+
+    id: str
+    status: str
+    detail: str
+    layer: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The world around one event."""
+
+    changes: Mapping[str, int]
+    balances: Mapping[str, int]
+    error: str | None
+    lots: Mapping[str, int]
+    entries: int
+
+
+def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
+    """Play a scenario and compare."""
+    names = {"id": scenario["id"], "layer": scenario["layer"], "topic": scenario["topic"]}
+    try:
+        _refuse_strange(scenario)
+        world = World(runtime, scenario, slug)
+        problems = list(_compare(scenario, world, _play(scenario, world)))
+    except Unsupported as reason:
+        return Result(status="unsupported", detail=str(reason), **names)
+    except DocumentRefused as refused:
+        return Result(status="unsupported", detail=f"no such programme: {refused}", **names)
+    except Exception as error:  # noqa: BLE001 - what the product cannot take is a failure of it
+        return Result(status="fail", detail=f"{type(error).__name__}: {error!s:.200}", **names)
+    if not world.is_sound():
+        problems.append("the book does not verify, or a message failed")
+    return Result(status="fail" if problems else "pass", detail="; ".join(problems), **names)
+
+
+def _refuse_strange(scenario: Mapping[str, Any]) -> None:
+    for step in scenario["expected"].get("steps", []):
+        strange = sorted(set(step).difference(KNOWN_STEP))
+        if strange:
+            raise Unsupported(f"expected.{strange[0]}: the product has nothing like it yet")
+    strange = sorted(set(scenario["expected"].get("final", {})).difference(KNOWN_FINAL))
+    if strange:
+        raise Unsupported(f"expected.final.{strange[0]}: the product has nothing like it yet")
+
+
+def _customers(scenario: Mapping[str, Any]) -> list[str]:
+    named = {event.get("customer") for event in scenario["events"]}
+    named |= {step.get("customer") for step in scenario["expected"].get("steps", [])}
+    named |= set(scenario["expected"].get("final", {}).get("balances", {}))
+    return sorted({"C1", *(name for name in named if name)})
+
+
+def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
+    customers, seen = _customers(scenario), {}
+    for event in scenario["events"]:
+        mark = world.mark()
+        error = world.play(event)
+        changes = {name: world.change(name, mark) for name in customers}
+        balances = {name: world.balance(name) for name in customers}
+        seen[event["seq"]] = Seen(changes, balances, error, world.lots(), world.entries(mark))
+    return seen
+
+
+def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]) -> Iterator[str]:
+    expected = scenario["expected"]
+    for step in expected.get("steps", []):
+        here = seen[step["seq"]]
+        customer = step.get("customer", "C1")
+        got = {
+            "points": here.changes[customer],
+            "balance": here.balances[customer],
+            "error": here.error,
+            "lots": {name: here.lots.get(name, 0) for name in step.get("lots", {})},
+            "ledger_entries": here.entries,
+            "entries": here.entries,
+        }
+        for name in sorted(set(step).difference({"seq", "customer"}, SILENT)):
+            if not _same(step[name], got[name]):
+                yield f"event {step['seq']}: {name} {step[name]} expected, {got[name]} got"
+        if "error" not in step and here.error is not None:
+            yield f"event {step['seq']}: refused ({here.error})"
+    final = expected.get("final", {})
+    for customer, balance in {**final.get("balances", {}), **_own(final)}.items():
+        if not _same(balance, world.balance(customer)):
+            yield f"at the end: balance of {customer} {balance} expected, {world.balance(customer)} got"
+
+
+def _own(final: Mapping[str, Any]) -> dict[str, Any]:
+    return {"C1": final["balance"]} if "balance" in final else {}
+
+
+def _same(expected: Any, got: Any) -> bool:
+    if isinstance(expected, str) and isinstance(got, int):
+        try:
+            return Decimal(expected) == got
+        except InvalidOperation:
+            return False
+    return bool(expected == got)
+
+
+def totals(results: Sequence[Result], by: str) -> dict[str, dict[str, int]]:
+    """Counts by layer or topic."""
+    found: dict[str, dict[str, int]] = {}
+    for result in results:
+        counts = found.setdefault(getattr(result, by), {"pass": 0, "fail": 0, "unsupported": 0})
+        counts[result.status] += 1
+    return dict(sorted(found.items()))

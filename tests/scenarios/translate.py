@@ -1,0 +1,296 @@
+"""A scenario's rules in its own neutral words -> a program document of this product.
+
+A translation and nothing else: no arithmetic on points or money (a test looks), no branch on which
+scenario it is. A word that is not in these tables makes the scenario unsupported, never a quiet pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Rule = Mapping[str, Any]
+
+
+class Unsupported(Exception):
+    """The product cannot express a rule; the message says which, and why."""
+
+
+ROUNDING = {"floor": "down", "half_up": "half_up", "ceil": "up", "none": None}
+REFUND_POLICIES = {
+    "recompute_remaining": "recompute",
+    "reverse_earned": "recompute",
+    "by_refunded_amount": "recompute",
+    "proportional": "share",
+}
+REFUSED_POLICIES = {
+    "current_rule": "refunds count by the rules of the sale, never by today's",
+    "floor_of_refunded_amount": "refunds are recomputed on what is left, not rounded each by itself",
+    "manual": "nobody types in what a refund takes back",
+}
+SECTIONS = frozenset(
+    {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
+     "stacking", "multiplier_stacking", "points_decimals"}
+)  # fmt: skip
+
+
+def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """The program document of a scenario. Raises `Unsupported`."""
+    rules: Rule = scenario["program"]["rules"]
+    for section in rules:
+        if section not in SECTIONS:
+            raise Unsupported(f"{section}: the product has no such rules yet")
+    if rules.get("points_decimals"):
+        raise Unsupported("points_decimals: points are whole, by design")
+    points = _points(rules)
+    earn = [rule for rule in rules.get("earn", []) if rule.get("type") != "multiplier"]
+    earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
+    multipliers = [rule for rule in rules.get("earn", []) if rule.get("type") == "multiplier"]
+    return {
+        "earn": [_earn(rule, scenario["currency"]) for rule in earn] or [_nothing()],
+        "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
+        "points": points,
+        "rewards": [_reward(reward, scenario["currency"]) for reward in rules.get("rewards", [])],
+    }
+
+
+def _nothing() -> dict[str, Any]:
+    """Where a scenario has no way to earn: points for goods that nobody sells."""
+    return {"type": "per_order", "skus": ["(nothing earns)"]}
+
+
+# --- how points are put together -----------------------------------------------------------------
+
+
+def _points(rules: Rule) -> dict[str, Any]:
+    points: dict[str, Any] = {}
+    if "program_rounding" in rules:
+        points["rounding"] = _word(ROUNDING, rules["program_rounding"], "program_rounding")
+    if "multiplier_stacking" in rules:
+        words = {"multiply": "multiply", "add": "add", "best": "best"}
+        points["stacking"] = _word(words, rules["multiplier_stacking"], "multiplier_stacking")
+    if "stacking" in rules:
+        points["combine"] = _word({"sum": "sum", "best": "best"}, rules["stacking"], "stacking")
+    if "negative" in rules:
+        words = {"allow": "debt", "clamp": "forgive", "clamp_to_zero": "forgive"}
+        points["negative"] = _word(words, rules["negative"], "negative")
+    if rules.get("consume", "earliest_expiry_first") != "earliest_expiry_first":
+        raise Unsupported(f"consume: {rules['consume']}: points that expire first are spent first")
+    return points | _refund(rules.get("refund", {})) | _expiry(rules.get("expiry", {}))
+
+
+def _refund(rules: Rule) -> dict[str, Any]:
+    points: dict[str, Any] = {}
+    for name, value in rules.items():
+        if name == "policy" and value in REFUSED_POLICIES:
+            raise Unsupported(f"refund.policy: {value}: {REFUSED_POLICIES[value]}")
+        if name == "policy":
+            points["partial_refund"] = _word(REFUND_POLICIES, value, "refund.policy")
+        elif name == "allow_negative":
+            points["negative"] = "debt" if value else "forgive"
+        else:
+            raise Unsupported(f"refund.{name}: the product has no such rule yet")
+    return points
+
+
+def _expiry(rules: Rule) -> dict[str, Any]:
+    if not rules:
+        return {}
+    mode, rest = rules.get("mode"), {k: v for k, v in rules.items() if k != "mode"}
+    modes: dict[str, Callable[[], dict[str, Any]]] = {
+        "days": lambda: {"expire_after_days": rest.pop("days")},
+        "end_of_month": lambda: {"expire_until_end_of": "month"},
+        "end_of_quarter": lambda: {"expire_until_end_of": "quarter"},
+        "end_of_year": lambda: {"expire_until_end_of": "year"},
+        "fixed_day": lambda: {"expire_on": rest.pop("month_day")},
+        "months": lambda: {"expire_after_months": rest.pop("months")},
+        "years": lambda: {"expire_after_months": _YEARS[rest.pop("years")]},
+    }
+    if mode not in modes:
+        raise Unsupported(f"expiry.mode: {mode}: the product has no such expiry yet")
+    try:
+        found = modes[mode]()
+    except KeyError as error:
+        raise Unsupported(f"expiry: {error} is missing or not known") from None
+    _all_read(rest, "expiry")
+    return found
+
+
+_YEARS = {1: 12, 2: 24, 3: 36, 5: 60, 10: 120}
+"""Months of as many years."""
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+def _earn(rule: Rule, currency: str) -> dict[str, Any]:
+    rest = dict(rule)
+    kinds: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+        "per_amount": _per_amount,
+        "percent_of_total_as_points": _percent,
+        "fixed_per_order": _per_order,
+        "per_product": _per_order,
+        "per_order_category": _per_order,
+        "per_product_unit": _per_unit,
+    }
+    kind = rest.pop("type")
+    if kind not in kinds:
+        raise Unsupported(f"earn.type: {kind}: the product has no such rule yet")
+    made = kinds[kind](rest, currency) | _when(rest, currency) | _lines(rest)
+    rest.pop("priority", None)
+    if rest.pop("stop", False):
+        made["last"] = True
+    if not rest.pop("stackable", True):
+        made["alone"] = True
+    _all_read(rest, f"earn {kind}")
+    return made
+
+
+def _per_amount(rest: dict[str, Any], currency: str) -> dict[str, Any]:
+    rounding, exact = rest.pop("round", "floor"), rest.pop("proportional", False)
+    made = {
+        "points": rest.pop("points"),
+        "per": {rest.pop("currency", currency): rest.pop("per")},
+        **_basis(rest),
+    }
+    if rounding == "floor" and not exact:
+        return made | {"steps": "whole"}
+    return made | _rounding(rounding)
+
+
+def _percent(rest: dict[str, Any], currency: str) -> dict[str, Any]:
+    return {
+        "type": "percent",
+        "percent": rest.pop("percent"),
+        "worth": {currency: rest.pop("point_value")},
+        **_rounding(rest.pop("round", "floor")),
+        **_basis(rest),
+    }
+
+
+def _per_order(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
+    return {"type": "per_order", "points": rest.pop("points")}
+
+
+def _per_unit(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
+    return {"type": "per_quantity", "points": rest.pop("points")}
+
+
+def _multiplier(rule: Rule, currency: str) -> dict[str, Any]:
+    rest = {name: value for name, value in rule.items() if name != "type"}
+    made = {"factor": rest.pop("factor"), **_when(rest, currency), **_lines(rest)}
+    _all_read(rest, "earn multiplier")
+    return made
+
+
+def _rounding(word: str) -> dict[str, Any]:
+    return {"rounding": _word(ROUNDING, word, "earn.round")}
+
+
+def _basis(rest: dict[str, Any]) -> dict[str, Any]:
+    """What of the bill earns. Where nothing is said it is all that is paid."""
+    basis, tax, shipping = (
+        rest.pop("basis", "total"),
+        rest.pop("include_tax", True),
+        rest.pop("include_shipping", True),
+    )
+    if basis not in {"total", "items_total", "items_after_discount", "net_paid"}:
+        raise Unsupported(f"earn.basis: {basis}: the product has no such basis")
+    goods_only = basis in {"items_total", "items_after_discount"}
+    return {
+        "tax": "in" if tax and basis != "items_after_discount" else "out",
+        "shipping": "in" if shipping and not goods_only else "out",
+    }
+
+
+def _when(rest: dict[str, Any], currency: str) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if "min_order_total" in rest:
+        made["minimum"] = {currency: rest.pop("min_order_total")}
+    if "window" in rest:
+        made |= _window(rest.pop("window"))
+    if rest.pop("skip_discounted_orders", False):
+        made["discounted_bills"] = False
+    if rest.pop("skip_orders_paid_by_points", False):
+        made["paid_with_points"] = False
+    if "pos" in rest:
+        made["locations"] = list(rest.pop("pos"))
+    if rest.pop("enabled", True) is False:
+        raise Unsupported("earn.enabled: a rule that is off is left out of the document")
+    return made
+
+
+def _window(window: Rule) -> dict[str, Any]:
+    rest = dict(window)
+    made: dict[str, Any] = {}
+    if "iso_weekdays" in rest:
+        days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+        made["weekdays"] = [dict(enumerate(days, start=1))[day] for day in rest.pop("iso_weekdays")]
+    ends = {name: rest.pop(name) for name in ("from", "to") if name in rest}
+    if ends and all(len(end) <= len("24:00") for end in ends.values()):
+        made["hours"] = f"{ends['from']}-{ends['to']}"
+    elif ends:
+        names = {"from": "from", "to": "until"}
+        made["windows"] = [{names[name]: _through_the_second(end) for name, end in ends.items()}]
+    _all_read(rest, "earn.window")
+    return made
+
+
+def _through_the_second(moment: str) -> str:
+    """A last second that belongs to a window is said as its last moment: windows are half-open."""
+    return moment.replace(":59:59", ":59:59.999999")
+
+
+def _lines(rest: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"exclude_tags": [], "tags": []}
+    if "sku" in rest:
+        made["skus"] = [rest.pop("sku")]
+    if "category" in rest:
+        made["categories"] = [rest.pop("category")]
+    for name in ("skus", "categories", "exclude_skus"):
+        if name in rest:
+            made[name] = list(rest.pop(name))
+    if "delivery_skus" in rest and rest.get("exclude_delivery"):
+        made.setdefault("exclude_skus", []).extend(rest.pop("delivery_skus"))
+    if rest.pop("exclude_delivery", False):
+        made["exclude_tags"].append("delivery")
+    if rest.pop("skip_promotional", False):
+        made["exclude_tags"].append("promotional")
+    made["exclude_tags"] += labels(rest.pop("exclude_labels", {}))
+    made["tags"] += labels(rest.pop("include_labels", {})) + labels(rest.pop("labels", {}))
+    return made
+
+
+def labels(words: Mapping[str, str]) -> list[str]:
+    """A line's labels as tags."""
+    return [f"{name}={value}" for name, value in words.items()]
+
+
+def _reward(reward: Rule, currency: str) -> dict[str, Any]:
+    rest = dict(reward)
+    made = {"id": rest.pop("id").lower(), "name": reward["id"], "cost": rest.pop("cost_points", None)}
+    kind, value = rest.pop("type", None), rest.pop("value", None)
+    if made["cost"] is None:
+        raise Unsupported("rewards: a discount that costs no points is the shop's own")
+    if kind == "fixed":
+        made["amount"] = {rest.pop("currency", currency): value}
+    elif kind == "percent":
+        made["percent"] = value
+    else:
+        raise Unsupported(f"rewards.type: {kind}: the product has no such reward yet")
+    _all_read(rest, "rewards")
+    return made
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def _word(table: Mapping[str, Any], word: str, where: str) -> Any:
+    if word not in table:
+        raise Unsupported(f"{where}: {word}: not known")
+    return table[word]
+
+
+def _all_read(rest: Mapping[str, Any], where: str) -> None:
+    if rest:
+        raise Unsupported(f"{where}.{min(rest)}: the product has no such rule yet")

@@ -1,0 +1,403 @@
+"""One scenario's world: a program of its own, tills that send real messages, a clock that is moved.
+
+Orders and refunds are rung up at the project's till (it does the arithmetic of a bill), and go as its
+signed messages through the connector, the inbox and the worker's own batch. Grants, debits and
+redemptions are the product's commands. Nothing here counts points or money.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connectors.generic_pos.sandbox import TillSandbox
+from hub.bulk import run
+from hub.canonical import CustomerRef
+from hub.connect import add_channel
+from hub.connector import Inbound
+from hub.ledger import commands
+from hub.ledger.commands import Command, NotEnoughPoints
+from hub.ledger.verify import verify
+from hub.members.resolve import Mention, resolve
+from hub.outbox.channels import Channel, connector_of
+from hub.program import store
+from hub.program.expiry import expires_at
+from hub.redemption.redeem import Order, redeem
+from hub.runtime import Runtime
+from hub.sync import process
+from hub.sync.process import Batch
+from hub.sync.receive import Message, insert
+from tests.scenarios.translate import Unsupported, document, labels
+
+Event = Mapping[str, Any]
+
+STEP = timedelta(seconds=1)
+"""Between two events of which the scenario does not say when they happen."""
+
+
+class QuietTill(TillSandbox):
+    """A till whose messages are kept to be handed over, rather than sent."""
+
+    def emit(self, topic: str, url: str, headers: Mapping[str, str], body: bytes) -> None:
+        del url
+        self.kept = getattr(self, "kept", [])
+        self.kept.append((topic, dict(headers), body))
+
+
+class World:
+    """A program made of a scenario's rules, and what happens in it."""
+
+    def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
+        self.runtime = runtime
+        self.currency: str = scenario["currency"]
+        self.zone = scenario["program"]["rules"].get("time_zone", "UTC")
+        self.now = min([datetime(2026, 1, 1, tzinfo=UTC), *_moments(scenario, self.zone)])
+        made = document(scenario)
+        wanted = {e["points"] for e in scenario["events"] if e["type"] == "redeem"}
+        made["rewards"] += [
+            {"id": f"points-{cost}", "name": str(cost), "cost": cost, "percent": "1"}
+            for cost in sorted(wanted)
+        ]
+        with runtime.sessions.begin() as session:
+            self.program = store.create(
+                session,
+                slug=slug,
+                name=scenario["id"],
+                currency=self.currency,
+                time_zone=self.zone,
+                region="VN",
+                starts_at=datetime(1990, 1, 1, tzinfo=UTC),
+                document=made,
+                actor="scenario",
+            )
+            self.rules = store.versions(session, self.program)[-1]
+        self.tills: dict[str, tuple[QuietTill, Channel]] = {}
+        self.orders: dict[str, tuple[str, str, str]] = {}
+        """Order -> (till, external id, customer)."""
+        self.told: dict[int, list[Message]] = {}
+        """Event number -> its messages, for the ones that come twice."""
+
+    # --- what can be asked ---
+
+    def balance(self, customer: str) -> int:
+        """Points of a customer, 0 where nobody knows them."""
+        rows = self._rows(
+            """SELECT a.balance FROM identities i JOIN accounts a ON a.member_id = i.member_id
+               WHERE i.program_id = :program AND i.value = :card""",
+            card=customer.upper(),
+        )
+        return rows[0].balance if rows else 0
+
+    def lots(self) -> dict[str, int]:
+        """What is left of each lot that has a name."""
+        rows = self._rows(
+            """SELECT l.key, l.remaining FROM lots l JOIN accounts a ON a.id = l.account_id
+               WHERE a.program_id = :program""",
+        )
+        return {row.key: row.remaining for row in rows}
+
+    def mark(self) -> int:
+        """A place in the book: the entries so far."""
+        statement = "SELECT coalesce(max(id), 0) AS mark FROM entries WHERE program_id = :program"
+        return int(self._rows(statement)[0].mark)
+
+    def change(self, customer: str, mark: int) -> int:
+        """What a customer's entries since that place come to, as the book says."""
+        rows = self._rows(
+            """SELECT coalesce(sum(e.amount), 0) AS points FROM identities i
+               JOIN accounts a ON a.member_id = i.member_id JOIN entries e ON e.account_id = a.id
+               WHERE i.program_id = :program AND i.value = :card AND e.id > :mark""",
+            card=customer.upper(),
+            mark=mark,
+        )
+        return int(rows[0].points)
+
+    def entries(self, mark: int) -> int:
+        """How many entries the book has since that place."""
+        statement = "SELECT count(*) AS n FROM entries WHERE program_id = :program AND id > :mark"
+        return int(self._rows(statement, mark=mark)[0].n)
+
+    def is_sound(self) -> bool:
+        """Whether the book verifies and no message failed."""
+        failed = self._rows(
+            "SELECT 1 FROM deliveries WHERE program_id = :program AND state IN ('failed', 'parked')"
+        )
+        with self.runtime.sessions() as session:
+            return not failed and verify(session, self.runtime.chain_key).clean
+
+    def _rows(self, statement: str, **parameters: Any) -> Any:
+        with self.runtime.sessions() as session:
+            return run(session, statement, {"program": self.program.id, **parameters})
+
+    # --- what can happen ---
+
+    def play(self, event: Event) -> str | None:
+        """Carry out one event; returns the code of a refusal. Raises `Unsupported`."""
+        play: Callable[[Event], str | None] | None = getattr(self, f"_on_{event['type']}", None)
+        if play is None:
+            raise Unsupported(f"event {event['type']}: the product has nothing like it yet")
+        at = event.get("at")
+        self.now = max(moment(at, self.zone), self.now) if at else self.now + STEP
+        if "duplicate_of" in event and event["duplicate_of"] in self.told:
+            self._hand_over(self.told[event["duplicate_of"]])
+            return None
+        return play(event)
+
+    def _on_note(self, _event: Event) -> None:
+        return None
+
+    def _on_order_paid(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
+                      "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
+                      "paid_by_points", "duplicate_of"})  # fmt: skip
+        if "paid_by_points" in event:
+            raise Unsupported("order_paid.paid_by_points: points as payment")
+        name = event.get("channel", "till")
+        till, _ = self._till(name)
+        wish: dict[str, Any] = {
+            "lines": _bill(event),
+            "currency": event.get("currency", self.currency),
+            "customer": _customer(event),
+            "shipping": event.get("shipping"),
+            "discount": event.get("discount") if event.get("lines") or "items_total" in event else None,
+            "fields": {"id": event["order"], "number": event["order"]},
+        }
+        if "pos" in event:
+            wish["fields"]["place"] = {"location": event["pos"]}
+        sold = till.place_sale(wish)
+        self.orders[event["order"]] = (name, sold["external_id"], event.get("customer") or "")
+        self._send(event, name)
+
+    def _on_refund(self, event: Event) -> None:
+        _only(
+            event,
+            {
+                "type",
+                "seq",
+                "at",
+                "order",
+                "customer",
+                "full",
+                "amount",
+                "refund_id",
+                "duplicate_of",
+                "lines",
+            },
+        )
+        if event["order"] not in self.orders:
+            self._refund_of_nothing(event)
+            return
+        name, external_id, owner = self.orders[event["order"]]
+        if event["customer"] != owner:
+            raise Unsupported("refund.customer: a refund is its order's, whoever brings it")
+        till, _ = self._till(name)
+        wish: dict[str, Any] = {} if event.get("full") else {"amount": event["amount"]}
+        if event.get("lines") and not event.get("full"):
+            wish["lines"] = [_came_back(line) for line in event["lines"]]
+        till.verb_refund(external_id, wish)
+        self._send(event, name)
+
+    def _refund_of_nothing(self, event: Event) -> None:
+        """A refund of an order that nobody sold here: made from one that another till had."""
+        till, channel = self._till("till")
+        elsewhere = QuietTill(self.currency, now=lambda: self.now)
+        line = {"sku": "A", "price": "1", "quantity": 1}
+        elsewhere.place_sale({"lines": [line], "fields": {"id": event["order"]}})
+        elsewhere.kept = []
+        elsewhere.verb_refund(event["order"], {})
+        till.kept = elsewhere.kept
+        self._send(event, "till")
+        del channel
+
+    def _on_cancel(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "order", "customer"})
+        if event["order"] not in self.orders:
+            raise Unsupported("cancel: of an order that only points were spent on")
+        name, external_id, _ = self.orders[event["order"]]
+        self._till(name)[0].verb_cancel(external_id, {})
+        self._send(event, name)
+
+    def _on_grant(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "points", "key", "expires_at"})
+        if not isinstance(event["points"], int):
+            raise Unsupported("grant.points: points are whole, by design")
+        gone = moment(event["expires_at"], self.zone) if "expires_at" in event else None
+        if gone is None:
+            gone = expires_at(self.rules.expiry, self.now, self.zone)
+        self._adjust(event, event["points"], expires_at=gone)
+
+    def _on_debit(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "points", "reason"})
+        self._adjust(event, -event["points"], may_owe=True)
+
+    def _adjust(self, event: Event, points: int, **more: Any) -> None:
+        with self.runtime.sessions.begin() as session:
+            key = event.get("key") or f"event-{event['seq']}"
+            commands.adjust(session, self._command(session, event["customer"], key), points, **more)
+
+    def _on_redeem(self, event: Event) -> str | None:
+        _only(
+            event,
+            {"type", "seq", "at", "customer", "points", "strict", "order", "duplicate_of", "reward"},
+        )
+        return self._redeem(event["customer"], f"points-{event['points']}", _redeem_key(event))
+
+    def _on_redeem_reward(self, event: Event) -> str | None:
+        _only(event, {"type", "seq", "at", "customer", "reward", "quantity"})
+        if event.get("quantity", 1) != 1:
+            raise Unsupported("redeem_reward.quantity: one reward a redemption")
+        return self._redeem(event["customer"], event["reward"].lower(), f"reward-{event['seq']}")
+
+    def _redeem(self, customer: str, reward: str, key: str) -> str | None:
+        try:
+            with self.runtime.sessions.begin() as session:
+                member = self._member(session, customer)
+                order = Order(
+                    self.program.id,
+                    member,
+                    reward,
+                    "scenario",
+                    self.runtime.chain_key,
+                    key,
+                    now=self.now,
+                )
+                redeem(session, order, self.rules, [])
+        except NotEnoughPoints:
+            return "insufficient_balance"
+        return None
+
+    def _on_expire_run(self, event: Event) -> None:
+        self._on_clock(event)
+
+    def _on_clock(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer"})
+        members = [
+            row.member_id
+            for row in self._rows("SELECT member_id FROM accounts WHERE program_id = :program")
+        ]
+        with self.runtime.sessions.begin() as session:
+            commands.settle(
+                session, self.program.id, members, chain_key=self.runtime.chain_key, now=self.now
+            )
+
+    # --- members, tills, messages ---
+
+    def _command(self, session: Any, customer: str, key: str) -> Command:
+        member = self._member(session, customer)
+        return Command(self.program.id, member, key, "scenario", self.runtime.chain_key, now=self.now)
+
+    def _member(self, session: Any, customer: str) -> int:
+        mention = Mention.of(CustomerRef(cards=(customer,)), channel_id=0, region="VN")
+        found = resolve(session, self.program.id, [mention]).find(mention)
+        assert found is not None
+        return found
+
+    def _till(self, name: str) -> tuple[QuietTill, Channel]:
+        if name not in self.tills:
+            till = QuietTill(self.currency, till=name, now=lambda: self.now)
+            settings = {"webhook_secret": till.secret, "callback_url": "https://till.example/callback"}
+            with self.runtime.sessions.begin() as session:
+                channel = add_channel(
+                    session, self.runtime, program_id=self.program.id, kind="generic_pos",
+                    name=name, settings=settings, actor="scenario",
+                )  # fmt: skip
+            self.tills[name] = (till, channel)
+        return self.tills[name]
+
+    def _send(self, event: Event, name: str) -> None:
+        till, channel = self._till(name)
+        connector = connector_of(self.runtime, channel)
+        messages = []
+        for topic, headers, body in till.kept:
+            key = connector.delivery_key(Inbound(topic, headers, body, self.now))
+            digest = hashlib.sha256(body).digest()
+            messages.append(Message(channel, topic, key, json.dumps(headers), body, digest, self.now))
+        till.kept = []
+        self.told[event["seq"]] = messages
+        self._hand_over(messages)
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        """Through the inbox and the worker's batch, at the world's time."""
+        with self.runtime.sessions.begin() as session:
+            insert(session, messages)
+        while batch := process.claim(self.runtime):
+            with self.runtime.sessions() as session:
+                read = Batch.read(self.runtime, session, self.program.id, batch)
+            work = replace(read, ground=replace(read.ground, now=self.now))
+            with self.runtime.sessions.begin() as session:
+                directory = work.meet(session)
+            with self.runtime.sessions.begin() as session:
+                work.post(session, directory, 0.0)
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def moment(text: str, zone: str) -> datetime:
+    """A time of a scenario; without a zone it is in the program's."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+
+
+def _moments(scenario: Mapping[str, Any], zone: str) -> list[datetime]:
+    return [moment(e["at"], zone) for e in scenario["events"] if e.get("at")]
+
+
+def _customer(event: Event) -> dict[str, Any]:
+    if event.get("customer") is None:
+        return {}
+    known = {"card": event["customer"]}
+    return known | ({"phone": event["phone"]} if "phone" in event else {})
+
+
+def _bill(event: Event) -> list[dict[str, Any]]:
+    """The lines of a bill; one that only has a total is one line."""
+    if event.get("lines"):
+        return [_line(line) for line in event["lines"]]
+    price = event.get("items_total", event["total"])
+    line = {"sku": "A", "quantity": 1, "price": price}
+    if "items_tax" in event:
+        line["tax_inside"] = event["items_tax"]
+    elif "items_total" in event and "tax_total" in event:
+        line["tax"] = event["tax_total"]
+    return [line]
+
+
+def _line(line: Mapping[str, Any]) -> dict[str, Any]:
+    _only(line, {"sku", "qty", "unit_price", "labels", "category", "is_delivery", "promotional", "tags"})
+    tags = [*labels(line.get("labels", {})), *line.get("tags", [])]
+    tags += ["delivery"] if line.get("is_delivery") else []
+    tags += ["promotional"] if line.get("promotional") else []
+    return {
+        "sku": line["sku"],
+        "quantity": line["qty"],
+        "price": line["unit_price"],
+        "category": line.get("category"),
+        "tags": tags,
+    }
+
+
+def _came_back(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of a return: pieces are counted below zero there."""
+    _only(line, {"sku", "qty", "unit_price"})
+    if not str(line["qty"]).startswith("-"):
+        raise Unsupported("refund.lines: a part of a piece came back")
+    return {"sku": line["sku"], "quantity": int(str(line["qty"]).removeprefix("-"))}
+
+
+def _redeem_key(event: Event) -> str:
+    """Points on one order are spent once, however often the message comes."""
+    return f"order-{event['order']}" if "order" in event else f"redeem-{event['seq']}"
+
+
+def _only(words: Mapping[str, Any], known: set[str]) -> None:
+    strange = sorted(set(words).difference(known))
+    if strange:
+        raise Unsupported(
+            f"{words.get('type', 'line')}.{strange[0]}: the product has nothing like it yet"
+        )
