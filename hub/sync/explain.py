@@ -74,6 +74,7 @@ NEXT_WORDS: Mapping[str, str] = {
     "channel": "We have stopped trying. When the channel works again, replay it.",
     "payload": "The shop has to send it anew, and in order; replay it after an update of the hub.",
     "hub": "Replay it after an update of the hub, or report it.",
+    "refused": "The shop refused it. Put right what it names there, then replay it.",
     "conflict": "Compare the two messages. Replay this one when its text is the right one.",
     "paused": "The channel is paused: it goes out when the channel is resumed.",
 }
@@ -130,12 +131,42 @@ def next_step(row: Mapping[str, Any]) -> str:
 def _step(row: Mapping[str, Any]) -> str:
     state = row["state"]
     if state in ("failed", "parked"):
-        return "conflict" if row["code"] == "conflict" else row["fault"] or "hub"
+        return _failed_step(row)
     if state == "waiting":
         return row["reason"] if row["reason"] in NEXT_WORDS else "sale"
     if row["direction"] == "outbound" and state == "due" and row["channel_status"] == "paused":
         return "paused"
     return "retried" if state == "due" and row["code"] else str(state)
+
+
+def _failed_step(row: Mapping[str, Any]) -> str:
+    """A request that a shop refused is nobody's defect: there is something to put right there."""
+    if row["code"] == "conflict":
+        return "conflict"
+    ours = row["code"] in ("unexpected", "kills_its_worker", "restored")
+    if row["fault"] == "hub" and row["direction"] == "outbound" and not ours:
+        return "refused"
+    return row["fault"] or "hub"
+
+
+def person(session: Session, row: Row[Any]) -> Row[Any] | None:
+    """The member an outbound delivery is for: `public_id` and `name`."""
+    kind, _colon, name = row.subject.partition(":")
+    if kind == "voucher":
+        which = (
+            "m.id = (SELECT member_id FROM vouchers WHERE program_id = :program AND public_id = :name)"
+        )
+    elif kind == "member" and name.isascii() and name.isdigit():
+        which = "m.id = CAST(:name AS bigint)"
+    else:
+        return None
+    found = run(
+        session,
+        f"""SELECT root.public_id, root.name FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
+            WHERE m.program_id = :program AND {which}""",
+        {"program": row.program_id, "name": name[:40]},
+    )
+    return found[0] if found else None
 
 
 def understand(runtime: Runtime, channel: Channel, message: Inbound) -> Understanding:

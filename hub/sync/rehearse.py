@@ -364,7 +364,7 @@ def _outbound(
             closed = _closed(session, sorted(known), runtime.clock())
             for delivery in _load(session, program_id, [r.id for r in part]):
                 channel = known[delivery.channel_id]
-                forecast = _decide(session, runtime, channel, delivery)
+                forecast = decided(session, runtime, channel, delivery)
                 if forecast.kind == "right":
                     forecast = replace(forecast, kind=_unchanged(states[delivery.id]))
                 if forecast.kind == "changes" and channel.id in closed:
@@ -387,7 +387,14 @@ def _closed(session: Session, ids: Sequence[int], now: datetime) -> dict[int, Fo
     return found
 
 
-def _decide(session: Session, runtime: Runtime, channel: Channel, delivery: Claimed) -> Forecast:
+def sent_now(session: Session, runtime: Runtime, channel: Channel, delivery_id: int) -> Forecast:
+    """What one outbound delivery would send, if it were sent now. Nothing is."""
+    (delivery,) = _load(session, channel.program_id, [delivery_id])
+    return decided(session, runtime, channel, delivery)
+
+
+def decided(session: Session, runtime: Runtime, channel: Channel, delivery: Claimed) -> Forecast:
+    """The push that follows from the state of now."""
     try:
         connector = channels.connector_of(runtime, channel)
         order = push.decide(session, runtime, channel, connector, delivery)
@@ -397,7 +404,20 @@ def _decide(session: Session, runtime: Runtime, channel: Channel, delivery: Clai
         return Forecast("fails", fault="merchant", code="no_connector", detail=str(error))
     except Exception as error:  # noqa: BLE001 - a push that raises fails; the rehearsal says so
         return Forecast("fails", fault="hub", code="unexpected", detail=type(error).__name__)
+    if isinstance(order, CreateCode) and _is_there(session, channel, order):
+        return Forecast("right", outcome="no_change", reason="already_so")
     return _ordered(order)
+
+
+def _is_there(session: Session, channel: Channel, order: CreateCode) -> bool:
+    """Whether the channel has taken this code before: making it again changes nothing there."""
+    found = run(
+        session,
+        """SELECT 1 FROM voucher_channels vc JOIN vouchers v ON v.id = vc.voucher_id
+           WHERE v.public_id = :voucher AND vc.channel_id = :channel AND vc.state = 'live'""",
+        {"voucher": order.voucher_id, "channel": channel.id},
+    )
+    return bool(found)
 
 
 def _ordered(order: Order) -> Forecast:

@@ -158,6 +158,9 @@ def test_whatever_a_message_waits_for_has_a_next_step(reason: str) -> None:
     [
         ({"state": "failed", "fault": "payload", "code": "x"}, "payload"),
         ({"state": "parked", "fault": "channel", "code": "conflict"}, "conflict"),
+        ({"state": "failed", "fault": "hub", "code": "refused_it", "direction": "outbound"}, "refused"),
+        ({"state": "failed", "fault": "hub", "code": "unexpected", "direction": "outbound"}, "hub"),
+        ({"state": "parked", "fault": "hub", "code": "unexpected"}, "hub"),
         ({"state": "due", "code": "http_503"}, "retried"),
         ({"state": "due", "code": None}, "due"),
         ({"state": "due", "code": None, "direction": "outbound", "channel_status": "paused"}, "paused"),

@@ -276,6 +276,13 @@ def test_what_would_be_sent_is_said_and_nothing_is(hub: Hub, pushing: str) -> No
     ]
 
 
+def test_a_code_the_channel_has_taken_is_right_already(hub: Hub, pushing: str) -> None:
+    (failed,) = hub.rows("SELECT id FROM deliveries WHERE state = 'failed'")
+    replay(hub, [failed.id])
+    again = rehearsed(hub, [failed.id]).forecasts[failed.id]
+    assert (again.kind, again.reason) == ("right", "already_so")
+
+
 def test_a_push_to_a_paused_channel_would_wait_for_it(hub: Hub, pushing: str) -> None:
     (failed,) = hub.rows("SELECT id FROM deliveries WHERE state = 'failed'")
     with hub.runtime.sessions.begin() as session:

@@ -21,7 +21,7 @@ from hub.outbox import bodies, browse, channels, detail, masking
 from hub.outbox.browse import BadCursor, Choices, Count, Cursor, Group, Line, Page, Wish
 from hub.runtime import Runtime
 from hub.secrets import SecretsError
-from hub.sync import explain, scraps
+from hub.sync import explain, rehearse, scraps, told
 from hub.web.dashboard import badges
 from hub.web.dashboard.cards import words_of
 from hub.web.dashboard.visit import page, runtime, visit
@@ -133,6 +133,8 @@ def delivery(delivery_id: int) -> str:
         understood = _understood(hub, channel, row)
         effects = explain.effects(session, row, understood.sales)
         orders = explain.orders(session, row, understood.sales)
+        person = explain.person(session, row) if row.direction == "outbound" else None
+        sent = rehearse.sent_now(session, hub, channel, row.id) if row.direction == "outbound" else None
     own = words_of(row.kind)
     hidden, its = _secrets(hub, channel), dict(row._mapping)
     return render_template(
@@ -144,6 +146,8 @@ def delivery(delivery_id: int) -> str:
         what=words.of_delivery(its, own),
         next_step=explain.next_step(its),
         orders=orders,
+        person=person,
+        sent=told.one(sent.as_json(), own) if sent else "",
         understood=understood,
         why_not=words.of_fault(understood.code, understood.fault, understood.detail, own)
         if understood.code
@@ -389,8 +393,8 @@ def _attempt(attempt: detail.Attempt, own: Mapping[str, str], hidden: Sequence[s
         {
             **exchange,
             "url": masking.text(str(exchange.get("url", "")), hidden),
-            "request": masking.text(str(exchange.get("request", "")), hidden),
-            "response": masking.text(str(exchange.get("response", "")), hidden),
+            "request": masking.text(bodies.pretty(str(exchange.get("request", ""))), hidden),
+            "response": masking.text(bodies.pretty(str(exchange.get("response", ""))), hidden),
         }
         for exchange in attempt.exchanges
     ]

@@ -211,6 +211,21 @@ def test_of_two_processed_together_either_may_be_the_cause(office: Office, till:
     assert "this one" in alone
 
 
+def test_what_goes_out_says_for_whom_it_is_and_what_would_be_sent_now(
+    office: Office, till: Channel
+) -> None:
+    sale(office, till, 1)
+    work(office)
+    (member,) = rows(office, "SELECT id, public_id FROM members")
+    (push,) = rows(office, "SELECT id FROM deliveries WHERE topic = 'set_balance'")
+    page = office.desk("viewer").get(f"./deliveries/{push.id}").text
+    assert f'href="/p/ours/members/{member.public_id}"' in page
+    assert "If it were sent now: Would show the balance 9." in page
+    with office.runtime.sessions.begin() as session:
+        session.execute(text("UPDATE channels SET secrets = ''"))
+    assert office.desk("viewer").get(f"./deliveries/{push.id}").status_code == 200
+
+
 def test_attempts_go_on_being_counted_after_a_replay(office: Office, till: Channel) -> None:
     number = sale(office, till, 1)
     work(office)
