@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 
 NAMES = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
 PACKAGES = ("chromium", "fonts-noto-core")
@@ -35,20 +38,26 @@ def _installed() -> str:
         raise NoBrowser(
             "BROWSER TESTS SKIPPED: no Chromium; install one, or name it with CHROMIUM=/path/to/chromium"
         )
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(
-            ["apt-get", "-qq", *words],
-            check=False,
-            env=quiet,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [""])[-1]
-            raise NoBrowser(f"BROWSER TESTS SKIPPED: apt-get {words[0]} failed: {last}")
+    with (Path(tempfile.gettempdir()) / "hub-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes come here at once
+        if _found() is None:
+            _apt_get("update")
+            _apt_get("install", "-y", "--no-install-recommends", *PACKAGES)
     found = _found()
     if found is None:
         raise NoBrowser("BROWSER TESTS SKIPPED: Debian's package brought no Chromium")
     return found
+
+
+def _apt_get(*words: str) -> None:
+    done = subprocess.run(
+        ["apt-get", "-qq", *words],
+        check=False,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        raise NoBrowser(f"BROWSER TESTS SKIPPED: apt-get {words[0]} failed: {last}")

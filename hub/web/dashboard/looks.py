@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from hub import i18n, words
 from hub.users import store
 from hub.users.rights import ROLE_WORDS, Right
-from hub.web.dashboard import badges, cookies, static
+from hub.web.dashboard import badges, cookies, front, static
 from hub.web.dashboard.visit import Visit, runtime, somebody
 
 NAVIGATION_WORDS: Mapping[str, str] = {
@@ -58,6 +58,7 @@ def install(app: Flask) -> None:
         asset=static.address,
         badge=badges.badge,
         delivery_badge=badges.of_delivery,
+        entrance=front.entrance,
         languages=LANGUAGE_NAMES,
         now=lambda: runtime().clock(),
         role_words=ROLE_WORDS,
