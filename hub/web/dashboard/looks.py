@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask, current_app, g, request
+from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
 from hub import i18n, words
@@ -51,6 +52,7 @@ class Place:
 def install(app: Flask) -> None:
     """Give templates what they may call."""
     environment = app.jinja_env
+    environment.undefined = StrictUndefined  # a name that is not there is a mistake, not nothing
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.globals.update(
         _=gettext,
@@ -59,9 +61,11 @@ def install(app: Flask) -> None:
         badge=badges.badge,
         delivery_badge=badges.of_delivery,
         entrance=front.entrance,
+        language=i18n.language,
         languages=LANGUAGE_NAMES,
         now=lambda: runtime().clock(),
         role_words=ROLE_WORDS,
+        theme=lambda: cookies.theme(request),
     )
     environment.filters.update(
         number=words.number, points=words.points, money=words.money, day=day, moment=moment
@@ -113,8 +117,6 @@ def _surroundings() -> dict[str, Any]:
     here: Visit | None = g.get("visit")
     return {
         "visit": here,
-        "language": i18n.language(),
-        "theme": cookies.theme(request),
         "address_here": request.full_path.rstrip("?") if request.method == "GET" else "",
         "navigation": _navigation(here) if here else [],
         "programs_of": _programs,

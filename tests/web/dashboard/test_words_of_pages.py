@@ -124,3 +124,11 @@ def test_every_error_page_is_vietnamese_for_who_reads_it(desk: Desk, status: int
         texts = read(errors.page(status).get_data(as_text=True))
     assert english_left([text for text in texts if text != "English"]) == []
     assert len(texts) > 4
+
+
+def test_the_chosen_language_and_theme_are_marked(desk: Desk) -> None:
+    desk.client.set_cookie("hub_theme", "dark")
+    page = desk.get("./", "vi").text
+    pressed = re.findall(r'<button[^>]*value="(\w+)"[^>]*aria-pressed="true"', page)
+    assert pressed == ["vi", "dark"]
+    assert 'data-bs-theme="dark"' in page
