@@ -219,7 +219,10 @@ def vouchers(session: Session, member_id: int, *, limit: int = 50) -> list[dict[
     found = {row.id: {**row._mapping, "channels": [], "orders": []} for row in rows}
     for row in run(
         session,
-        """SELECT vc.voucher_id, c.name, vc.state FROM voucher_channels vc JOIN channels c ON c.id = vc.channel_id
+        """SELECT vc.voucher_id, c.name, vc.state, d.id AS delivery
+           FROM voucher_channels vc JOIN channels c ON c.id = vc.channel_id JOIN vouchers v ON v.id = vc.voucher_id
+           LEFT JOIN deliveries d ON vc.state = 'failed' AND d.channel_id = vc.channel_id
+                                 AND d.direction = 'outbound' AND d.key = 'code:' || v.public_id
            WHERE vc.voucher_id = ANY(:ids) ORDER BY c.id""",
         {"ids": list(found)},
     ):

@@ -70,6 +70,9 @@ DEED_WORDS: Mapping[str, str] = {
     "order.declined": "Declined by {who}.",
 }
 """What people did with an order, by the action of the audit."""
+_PLACES = {"received": 0, "understood": 1, "failed": 1, "posted": 2}
+_ONE_BATCH = timedelta(milliseconds=50)
+"""Messages whose ends are not further apart than this were processed together."""
 _LATE = timedelta(minutes=5)
 """A message that comes later after its order than this has its delay told."""
 _SHOWN = 100
@@ -88,6 +91,14 @@ class Step:
     state: Mapping[str, Any] = field(default_factory=dict)
     """State, outcome and code of the delivery, for its badge."""
     points: int | None = None
+    batch: datetime | None = None
+    """The end of the batch it belongs to: what happened in one batch is told message by message,
+    then what followed from it."""
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Where it stands in the story."""
+        return self.batch or self.at, _PLACES.get(self.kind, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +172,7 @@ def tell(
     return Story(
         order,
         _verdict(program, order, whole, rules),
-        sorted(steps, key=lambda step: step.at),
+        sorted(steps, key=lambda step: step.place),
         whole.sale,
         _lines(whole.sale, rules, _facts(session, order["id"])),
         _twins(session, order["id"]),
@@ -233,7 +244,10 @@ def _deliveries(session: Session, program_id: int, order: Mapping[str, Any]) -> 
         run(
             session,
             """SELECT d.id, d.topic, d.source, d.received_at, d.finished_at, d.state, d.outcome, d.reason, d.fault,
-                      d.code, d.detail, d.duplicates, d.last_duplicate_at, d.body_hash, c.name AS channel, c.kind
+                      d.code, d.detail, d.duplicates, d.body_hash, c.name AS channel, c.kind,
+                      coalesce((SELECT a.started_at + a.milliseconds * interval '1 millisecond' FROM attempts a
+                                WHERE a.delivery_id = d.id AND a.code IS NULL ORDER BY a.id LIMIT 1),
+                               d.finished_at) AS understood_at
                FROM deliveries d JOIN channels c ON c.id = d.channel_id
                WHERE d.program_id = :program AND d.channel_id = :channel AND d.direction = 'inbound'
                  AND ((d.subject = :subject AND d.subject <> '')
@@ -262,13 +276,15 @@ def _messages(
     known: list[Contribution] = []
     before: Fold | None = None
     groups = _folded(deliveries)
+    batches = _batches(row for group in groups for row in group)
     for group in groups:
         first = group[0]
         ids = {row.id for row in group}
         known += [c for c, row in contributions if row["delivery_id"] in ids]
         after = fold(known, traits) if known else None
         steps.append(_received(group, order, is_first=group is groups[0]))
-        steps.append(_understood(first, before, after, own))
+        told = _understood(first, before, after, own)
+        steps.append(replace(told, batch=batches.get(first.understood_at)))
         before = after
     return steps
 
@@ -305,15 +321,16 @@ def _again(times: int) -> str:
 
 def _understood(row: Any, before: Fold | None, after: Fold | None, own: Words) -> Step:
     state = {"state": row.state, "outcome": row.outcome, "code": row.code}
-    at = row.finished_at or row.received_at
+    at = row.understood_at or row.received_at
     told = words.of_delivery(row._mapping, own(row.kind))
     if row.state in ("failed", "parked") or row.code:
         return Step("failed", at, told, [row.detail] if row.detail else [], row.id, state)
-    if row.state in ("due", "working") or row.outcome == "superseded":
+    if row.state in ("due", "working"):
         return Step("understood", at, told, (), None, state)
     changes = _changes(before, after)
     if not changes:
-        return Step("understood", at, _("It says nothing new."), (), None, state)
+        nothing = told if row.outcome == "superseded" else _("It says nothing new.")
+        return Step("understood", at, nothing, (), None, state)
     sentence = "; ".join(changes)
     return Step("understood", at, f"{sentence[0].upper()}{sentence[1:]}.", (), None, state)
 
@@ -374,10 +391,11 @@ def _posted(session: Session, order: Mapping[str, Any], deliveries: Sequence[Any
            WHERE e.transaction_id = :id ORDER BY e.recorded_at, e.id""",
         {"id": order["id"]},
     )
+    ends = set(_batches(deliveries).values())
     return [
         Step(
             "posted",
-            _after_message(row.recorded_at, deliveries),
+            row.recorded_at,
             _(
                 "{points} for {name}: {why}.",
                 points=_signed(row.amount),
@@ -385,6 +403,7 @@ def _posted(session: Session, order: Mapping[str, Any], deliveries: Sequence[Any
                 why=words.of_entry(row.counter, row.amount, row.explanation),
             ),
             points=row.amount,
+            batch=_batch_of(row.recorded_at, ends),
         )
         for row in rows
     ]
@@ -395,12 +414,21 @@ def _signed(amount: int) -> str:
     return f"{sign}{words.points(abs(amount))}"
 
 
-def _after_message(at: datetime, deliveries: Sequence[Any]) -> datetime:
-    """An entry is written in the transaction that finishes its message, a moment before: told behind
-    it. (A batch takes seconds at most.)"""
-    ends = [d.finished_at for d in deliveries if d.finished_at is not None]
+def _batches(deliveries: Iterable[Any]) -> dict[datetime, datetime]:
+    """The moment a message was understood -> the end of the batch it was processed in."""
+    ends = sorted({row.understood_at for row in deliveries if row.understood_at is not None})
+    found: dict[datetime, datetime] = {}
+    last: datetime | None = None
+    for end in reversed(ends):
+        after = found[last] if last is not None and last - end <= _ONE_BATCH else end
+        found[end], last = after, end
+    return found
+
+
+def _batch_of(at: datetime, ends: Iterable[datetime]) -> datetime | None:
+    """The batch that wrote an entry: it ends a moment after (a batch takes seconds at most)."""
     soon = [end for end in ends if timedelta(0) <= end - at < timedelta(seconds=30)]
-    return min(soon, default=at)
+    return min(soon, default=None)
 
 
 def _claims(session: Session, program_id: int, order: Mapping[str, Any]) -> list[Step]:

@@ -14,6 +14,7 @@ from connectors.generic_pos.sandbox import TillSandbox
 from hub.desk import claims
 from hub.desk.place import carry_out
 from hub.ids import new_id
+from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.transactions import story
 from hub.transactions.story import Story
@@ -89,6 +90,26 @@ def test_a_sale_paid_and_partly_refunded_is_told_step_by_step(hub: Hub, till: Ch
     assert one.verdict.sentence.startswith("8 points for ")
     (line,) = one.lines
     assert (line.name, line.gross, line.left, line.earns) == ("Tea", 125_000, 75_000, True)
+
+
+def test_messages_of_one_batch_are_told_before_what_followed_from_them(hub: Hub, till: Channel) -> None:
+    for version, state in ((1, "pending"), (2, "paid")):
+        content = signed.till_sale(1001, "0912345678", 125_000, version, state=state)
+        headers = signed.headers("generic_pos", content, new_id("msg"))
+        assert requests.post(hub.webhook(till), data=content, headers=headers, timeout=10).ok
+    hub.work()
+    kinds = [kind for kind, _ in sentences(told(hub))]
+    assert kinds[:5] == ["received", "received", "understood", "understood", "posted"]
+
+
+def test_a_replay_does_not_move_what_was_understood_before(hub: Hub, till: Channel) -> None:
+    send(hub, till, 1)
+    send(hub, till, 2, state="cancelled")
+    before = sentences(told(hub))
+    with hub.runtime.sessions.begin() as session:
+        deliveries.replay(session, [row.id for row in hub.rows("SELECT min(id) AS id FROM deliveries")])
+    hub.work()
+    assert sentences(told(hub)) == before
 
 
 def test_the_same_message_again_is_folded(hub: Hub, till: Channel) -> None:
