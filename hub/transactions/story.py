@@ -415,14 +415,19 @@ def _signed(amount: int) -> str:
 
 
 def _batches(deliveries: Iterable[Any]) -> dict[datetime, datetime]:
-    """The moment a message was understood -> the end of the batch it was processed in."""
-    ends = sorted({row.understood_at for row in deliveries if row.understood_at is not None})
-    found: dict[datetime, datetime] = {}
-    last: datetime | None = None
-    for end in reversed(ends):
-        after = found[last] if last is not None and last - end <= _ONE_BATCH else end
-        found[end], last = after, end
-    return found
+    """The moment a message was understood -> the end of the batch it was processed in. Messages of
+    one batch had all come before the first of them was understood."""
+    rows = sorted(
+        (row for row in deliveries if row.understood_at is not None), key=lambda row: row.understood_at
+    )
+    batches: list[list[datetime]] = []
+    for row in rows:
+        together = batches and row.received_at <= batches[-1][0]
+        if together and row.understood_at - batches[-1][-1] <= _ONE_BATCH:
+            batches[-1].append(row.understood_at)
+        else:
+            batches.append([row.understood_at])
+    return {end: batch[-1] for batch in batches for end in batch}
 
 
 def _batch_of(at: datetime, ends: Iterable[datetime]) -> datetime | None:
