@@ -261,3 +261,15 @@ def test_messages_are_found_by_code_channel_and_any_scrap(run: Command, hub: Hub
         assert sale["id"] in [d["id"] for d in run("deliveries", *words)], words
     assert run("deliveries", "--code", "nothing") == run("deliveries", "--text", "nobody knows") == []
     assert "there is no channel" in run("deliveries", "--channel", "x", code=1)[0]["said"]
+
+
+def test_a_channel_is_disconnected_only_when_that_is_meant(run: Command, hub: Hub) -> None:
+    settings = {"webhook_secret": "whsec_dGhlIHRpbGwgYW5kIHRoZSBodWIga25vdyB0aGlz"}
+    channel = hub.add_channel("generic_pos", settings, "Left till")
+    (refused,) = run("channel", "disconnect", channel.public_id, code=1)
+    assert "cannot be connected again" in refused["said"]
+    assert hub.rows("SELECT status FROM channels WHERE name = 'Left till'")[0].status == "active"
+    run("channel", "disconnect", channel.public_id, "--yes")
+    assert hub.rows("SELECT status FROM channels WHERE name = 'Left till'")[0].status == "disconnected"
+    (again,) = run("channel", "resume", channel.public_id, code=1)
+    assert "disconnected" in again["said"]
