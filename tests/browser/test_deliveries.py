@@ -7,6 +7,7 @@ import re
 
 import pytest
 import requests
+from playwright.sync_api import Route
 from sqlalchemy import text
 
 from hub.connect import change_channel
@@ -114,6 +115,46 @@ def test_filters_keep_the_page_still_and_the_address_says_them(
     assert page.locator("#state").input_value() == "done"
     sight.go("/p/corner/deliveries?q=nothing-like-it")
     sight.check("deliveries-none")
+
+
+def test_a_fragment_that_fails_takes_nothing_off_the_page(
+    house: House, till: Channel, window: Window
+) -> None:
+    """Whatever is asked for behind the page: an error there leaves what stands, and the next answer
+    is shown again."""
+    sight = window("en", 1280, role="owner")
+    sight.expected = ["503"]
+    page, asked = sight.page, []
+    sight.go("/p/corner/deliveries?state=person")
+    page.locator("button[name=which][value=all]").click()
+    page.wait_for_url(re.compile("/replays/rpl_"))
+    page.locator("form[action$='/start'] button").click()
+    page.wait_for_selector("progress")
+
+    def fail(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503, content_type="text/html", body="<html><body>away</body></html>")
+
+    page.route("**/replays/rpl_*", fail)
+    page.wait_for_timeout(4500)
+    assert asked
+    assert page.locator("progress").count() == 1
+    page.unroute("**/replays/rpl_*")
+    house.hub.work()
+    replays.advance_all(house.hub.runtime)
+    page.wait_for_selector(f"progress[value='{page.locator('progress').get_attribute('max')}']")
+
+
+def test_a_date_that_is_being_typed_breaks_nothing(house: House, till: Channel, window: Window) -> None:
+    sight = window("en", 1280, role="viewer")
+    sight.go("/p/corner/deliveries")
+    sight.page.locator("details.hub-more summary").click()
+    sight.page.locator("#since").click()
+    sight.page.keyboard.type("01012026", delay=120)
+    sight.page.wait_for_url(re.compile("since=2026-01-01"))
+    sight.page.wait_for_load_state("networkidle")
+    assert sight.page.locator("#list tbody tr").count() == 13
+    sight.check()
 
 
 def test_rows_are_walked_and_opened_by_keyboard(house: House, till: Channel, window: Window) -> None:

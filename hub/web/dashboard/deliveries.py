@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -84,7 +84,7 @@ FILTERS = (
 MORE = ("fault", "code", "topic", "direction", "since", "until", "number", "subject")
 """Those that stand folded away."""
 _LONGEST = 200
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _PRETTY = 256 * 1024
 """A body up to this size (bytes) is shown in order; of a longer one the beginning as it is."""
 
@@ -243,9 +243,8 @@ def _moment(given: str, zone: ZoneInfo, *, after: bool = False) -> datetime | No
             moment = datetime.combine(day, time(), zone)
     except (ValueError, OverflowError):
         abort(400)
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        abort(400)  # no calendar arithmetic in any time zone may run over its ends
-    return moment
+    # whoever types 2026 is in the year 2 first; and no calendar may run over its ends
+    return min(max(moment, _EARLIEST), _LATEST) if 1 < moment.year < 9999 else _EARLIEST
 
 
 def _cursor() -> Cursor | None:

@@ -25,6 +25,8 @@ CHECK_WORDS: Mapping[str, str] = {
     "enters": "It verifies now.",
     "ping": "It was only a ping; there is nothing to process.",
 }
+_SHOWN = 50
+"""Messages of a channel that are shown; what is done to all is done to all."""
 _PREVIEW = 4000
 """Bytes of a body that are shown."""
 
@@ -126,7 +128,7 @@ def _channel(channel: Channel, found: Sequence[Checked]) -> dict[str, Any]:
         now = _("None of them verifies with the secret the channel has now.")
     return {
         "channel": channel,
-        "messages": [_message(checked, own) for checked in found],
+        "messages": [_message(checked, own) for checked in found[:_SHOWN]],
         "good": good,
         "count": len(found),
         "now": now,
