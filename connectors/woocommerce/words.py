@@ -66,7 +66,7 @@ FORM_WORDS: Mapping[str, tuple[str, str]] = {
     "consumer_secret": ("Consumer secret", "Shown once, beside the key. It begins with cs_."),
     "webhook_secret": (
         "Webhook secret",
-        "Of your own choice. Enter the same one in every webhook in WooCommerce.",
+        "The hub has made one: copy it now and enter it in every webhook in WooCommerce. One of your own will do too.",
     ),
     "previous_webhook_secret": (
         "Previous webhook secret",
