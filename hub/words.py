@@ -175,12 +175,23 @@ STEP_WORDS: Mapping[str, str] = {
     "forgiven_reversed": "taken back again: they had been let off, and the order earns anew",
     "moved_away": "the order does not count for this member any more",
     "redeemed": "spent on the reward {reward}",
+    "paid_with_points": "paid with points: {amount} off",
     "code_used_again": "the code was used {uses} times; each use costs the reward's points",
     "adjusted": "by hand: {reason}",
     "merged_in": "moved here from another account of the same person",
     "merged_out": "moved to another account of the same person",
     "unmerged": "the accounts were taken apart again; the sale counts here",
 }
+
+PAYING_WORDS: Mapping[str, str] = {
+    "currency_has_no_worth": "Points are not money in this currency.",
+    "balance_too_small": "The balance is too small to pay with points.",
+    "above_maximum": "So many points cannot be used at once.",
+    "bill_too_small": "The bill is too small for so many points.",
+    "below_minimum": "Too few points: the programme asks for more at once.",
+    "whole_steps_only": "Points are used in whole steps only.",
+}
+"""Why points cannot pay, or not so many."""
 
 EXCLUDED_WORDS: Mapping[str, str] = {
     "gift_card": "gift cards earn nothing ({amount})",
@@ -258,6 +269,12 @@ def of_fault(
 def of_reason(reason: str, own: Mapping[str, str] = NO_WORDS) -> str:
     """Why a message was ignored, earned nothing, or needed no push; an unknown code is itself."""
     return _(own.get(reason) or REASON_WORDS.get(reason, reason))
+
+
+def of_payment(why: str | None) -> str:
+    """Why points cannot pay, or not so many."""
+    reason = why or "whole_steps_only"
+    return _(PAYING_WORDS[reason])
 
 
 def of_field(sentence: str) -> str:

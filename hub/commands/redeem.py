@@ -13,16 +13,26 @@ from hub.show import json_option, show_one
 
 @click.command("redeem")
 @click.argument("member")
-@click.argument("reward")
+@click.argument("reward", required=False)
+@click.option(
+    "--points", type=click.IntRange(1), help="Pay with so many points instead: money off a bill."
+)
+@click.option("--currency", help="Of the bill; the programme's own when left out.")
 @click.option("--key", help="Makes it safe to repeat: the same key answers with the first redemption.")
 @program_option
 @json_option
-def command(member: str, reward: str, key: str | None, program: str | None, as_json: bool) -> None:
+def command(
+    member: str, reward: str | None, points: int | None, currency: str | None, key: str | None,
+    program: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Spend points of a MEMBER (phone, e-mail, card or id) on a REWARD; its code goes to all channels."""
+    if (reward is None) == (points is None):
+        raise click.UsageError(_("name either a REWARD or --points"))
+    from hub import words
     from hub.desk.place import Desk
-    from hub.desk.rewards import offers, redeem
+    from hub.desk.rewards import offers, pay, redeem
     from hub.ledger.commands import NotEnoughPoints
-    from hub.redemption.redeem import KeyReused, NoSuchReward
+    from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
     from hub.sync.doorbell import Doorbell
 
     with ground() as runtime:
@@ -31,8 +41,15 @@ def command(member: str, reward: str, key: str | None, program: str | None, as_j
             who = only_member(session, found, member)
             desk = Desk(runtime, session, found, ACTOR)
             try:
-                done = redeem(desk, who.id, reward, key=key)
+                if points is None:
+                    done = redeem(desk, who.id, reward or "", key=key)
+                else:
+                    done = pay(desk, who.id, Payment(points, currency or found.currency), key=key)
+            except NotPayable as refused:
+                raise Refusal(words.of_payment(refused.quote.why)) from None
             except NoSuchReward:
+                if points is not None:
+                    raise Refusal(_("points are not money in this programme ([paying])")) from None
                 known = ", ".join(offer.reward.id for offer in offers(desk, 0))
                 if not known:
                     raise Refusal(_("the programme has no rewards yet")) from None

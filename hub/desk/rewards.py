@@ -8,9 +8,10 @@ from hub.desk.place import Desk
 from hub.members import view
 from hub.outbox import channels
 from hub.program import store
-from hub.program.rules import Reward, in_force
+from hub.program.paying import Quote, quote
+from hub.program.rules import Reward, Rules, in_force
 from hub.redemption import redeem as redemption
-from hub.redemption.redeem import Order, Redeemed
+from hub.redemption.redeem import POINTS, NoSuchReward, Order, Payment, Redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,43 @@ class Offer:
 
 def offers(desk: Desk, available: int) -> list[Offer]:
     """The rewards in force, the cheapest first."""
-    rules = in_force(store.versions(desk.session, desk.program), desk.runtime.clock())
-    found = sorted(rules.rewards.values(), key=lambda reward: (reward.cost, reward.id))
+    found = sorted(_rules(desk).rewards.values(), key=lambda reward: (reward.cost, reward.id))
     return [Offer(reward, max(0, reward.cost - available)) for reward in found]
+
+
+def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
+    """How many of the points a member may pay with now, and what they take off. Changes nothing.
+    Raises `NoSuchReward` where points are not money."""
+    paying = _rules(desk).paying
+    if paying is None:
+        raise NoSuchReward(POINTS)
+    available = view.balance(desk.session, member_id, desk.runtime.clock())["available"]
+    return quote(
+        paying, asked=payment.points, balance=available, currency=payment.currency, bill=payment.bill
+    )
+
+
+def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
+    """Turn points into a code for money off. Raises `NotPayable` besides what `redeem` raises; the
+    caller's transaction must then roll back."""
+    return _carry_out(desk, member_id, POINTS, payment, key)
 
 
 def redeem(desk: Desk, member_id: int, reward: str, *, key: str | None) -> Redeemed:
     """Buy a reward; its code and the new balance go to the channels. Raises `NoSuchReward`,
     `NotEnoughPoints` and `KeyReused`; the same key again answers with the first redemption."""
-    rules = in_force(store.versions(desk.session, desk.program), desk.runtime.clock())
-    chain_key = desk.runtime.chain_key
-    order = Order(desk.program.id, member_id, reward, desk.actor, chain_key, key=key)
+    return _carry_out(desk, member_id, reward, None, key)
+
+
+def _rules(desk: Desk) -> Rules:
+    return in_force(store.versions(desk.session, desk.program), desk.runtime.clock())
+
+
+def _carry_out(
+    desk: Desk, member_id: int, reward: str, payment: Payment | None, key: str | None
+) -> Redeemed:
+    rules, chain_key = _rules(desk), desk.runtime.chain_key
+    order = Order(desk.program.id, member_id, reward, desk.actor, chain_key, key=key, payment=payment)
     known = channels.of_program(desk.session, desk.program.id)
     done = redemption.redeem(desk.session, order, rules, known)
     if not done.repeated:

@@ -14,7 +14,17 @@ from marshmallow import ValidationError
 from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
-from hub.program.rules import Condition, EarnRule, Expiry, LineFilter, Multiplier, Reward, Rules, Window
+from hub.program.rules import (
+    Condition,
+    EarnRule,
+    Expiry,
+    LineFilter,
+    Multiplier,
+    PointsAsMoney,
+    Reward,
+    Rules,
+    Window,
+)
 from hub.program.schema import WEEKDAYS, DocumentSchema
 from hub.words import of_field
 
@@ -44,6 +54,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts(path, rule, ("per", "worth", "minimum"))
     for number, multiplier in enumerate(loaded["multipliers"]):
         _check_amounts(f"multipliers[{number}]", multiplier, ("minimum",))
+    if loaded["paying"]:
+        _check_amounts("paying", loaded["paying"], ("worth", "min_off", "max_off"))
     for number, reward in enumerate(loaded["rewards"]):
         _check_amounts(f"rewards[{number}]", reward, ("amount",))
     return loaded
@@ -86,6 +98,7 @@ def rules(
         hold_minutes=loaded["redeem"]["hold_minutes"],
         double_use=loaded["redeem"]["double_use"],
         rewards={r["id"]: _reward(f"rewards[{n}]", r) for n, r in enumerate(loaded["rewards"])},
+        paying=_paying(loaded["paying"]) if loaded["paying"] else None,
     )
 
 
@@ -167,6 +180,21 @@ def _moment(day: date | None, zone: ZoneInfo) -> datetime | None:
     if isinstance(day, datetime):
         return day if day.tzinfo else day.replace(tzinfo=zone)
     return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
+    return PointsAsMoney(
+        points=data["points"],
+        worth=_amounts("paying.worth", data["worth"]),
+        step=data["step"],
+        least=data["min_points"],
+        most=data["max_points"],
+        least_balance=data["min_balance"],
+        percent_of_bill=Fraction(data["max_percent"]),
+        least_off=_amounts("paying.min_off", data["min_off"]),
+        most_off=_amounts("paying.max_off", data["max_off"]),
+        valid_days=data["valid_days"],
+    )
 
 
 def _reward(path: str, data: Mapping[str, Any]) -> Reward:

@@ -150,6 +150,24 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
+class PointsAsMoney:
+    """Paying with points: `points` take `worth` off."""
+
+    points: int
+    worth: Mapping[str, int]
+    """Currency -> minor units; in a currency that is not named points are not money."""
+    step: int = 1
+    """Only whole steps of so many points."""
+    least: int = 1
+    most: int | None = None
+    least_balance: int = 0
+    percent_of_bill: Fraction = Fraction(100)
+    least_off: Mapping[str, int] = field(default_factory=dict)
+    most_off: Mapping[str, int] = field(default_factory=dict)
+    valid_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """One immutable version of a program, in force from `effective_from` on."""
 
@@ -176,6 +194,8 @@ class Rules:
     hold_minutes: int = 15
     double_use: Literal["take_again", "absorb"] = "take_again"
     rewards: Mapping[str, Reward] = field(default_factory=dict)
+    paying: PointsAsMoney | None = None
+    """None: points buy rewards only."""
 
 
 @dataclass(frozen=True, slots=True)

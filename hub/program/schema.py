@@ -249,6 +249,25 @@ class RedeemSchema(_Strict):
     )
 
 
+class PayingSchema(_Strict):
+    """`[paying]`: points as money at the till."""
+
+    points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
+    worth = _per_currency(required=True, validate=validate.Length(1))
+    step = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
+    min_points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
+    max_points = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
+    )
+    min_balance = fields.Integer(strict=True, load_default=0, validate=validate.Range(0, 2**53))
+    max_percent = Amount(load_default=lambda: Decimal(100), validate=validate.Range(max=100))
+    min_off = _per_currency(load_default=dict)
+    max_off = _per_currency(load_default=dict)
+    valid_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+
+
 class RewardSchema(_Strict):
     """`[[rewards]]`: N points = an amount per currency, or a percentage."""
 
@@ -281,6 +300,7 @@ class DocumentSchema(_Strict):
     members = fields.Nested(MembersSchema, load_default=lambda: MembersSchema().load({}))
     redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
+    paying = fields.Nested(PayingSchema, load_default=None, allow_none=True)
 
     @validates_schema
     def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:

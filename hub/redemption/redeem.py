@@ -17,12 +17,21 @@ from hub.ledger.commands import Command
 from hub.ledger.entry import input_hash
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
+from hub.program.paying import Quote, quote
 from hub.program.rules import Reward, Rules
 from hub.redemption.uses import code_key, code_pushes
 
 
 class NoSuchReward(LookupError):
     """The program in force has no such reward."""
+
+
+class NotPayable(Exception):
+    """So many points cannot be paid with here; `quote` says how many could, and why."""
+
+    def __init__(self, quote: Quote) -> None:
+        super().__init__(f"{quote.points} points could be used")
+        self.quote = quote
 
 
 class KeyReused(Exception):
@@ -56,18 +65,34 @@ class Order:
     key: str | None = None
     code_prefix: str = "HUB"
     now: datetime | None = None
+    payment: Payment | None = None
+    """Points paid as money; `reward` is then `points`."""
+
+
+POINTS = "points"
+"""What a redemption of points as money is called where rewards have their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """So many points off a bill of this currency (minor units, with everything; None: not known)."""
+
+    points: int
+    currency: str
+    bill: int | None = None
 
 
 def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Channel]) -> Redeemed:
     """Spend points on a reward and plan its code for every channel.
 
-    Raises `NoSuchReward`, `commands.NotEnoughPoints` (nothing was changed) and `KeyReused`. The
-    same key again answers with the first redemption.
+    Raises `NoSuchReward`, `NotPayable` (the caller's transaction must roll back),
+    `commands.NotEnoughPoints` (nothing was changed) and `KeyReused`. The same key again answers with the
+    first redemption.
     """
-    digest = input_hash(order.member_id, order.reward)
+    digest = _digest(order)
     if is_used(session, order.program_id, order.key):
         return _earlier(session, order, digest)  # also when the reward is offered no more
-    reward = rules.rewards.get(order.reward)
+    reward = _as_money(order.payment, rules) if order.payment else rules.rewards.get(order.reward)
     if reward is None:
         raise NoSuchReward(order.reward)
     row_id = _insert(session, order, reward, digest)
@@ -80,9 +105,11 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
         actor=order.actor,
         chain_key=order.chain_key,
         now=order.now,
-        explanation=({"code": "redeemed", "points": str(-reward.cost), "reward": reward.id},),
+        explanation=(_explained(order, reward),),
     )
     held = commands.hold(session, command, reward.cost, f"red:{row_id}")
+    if order.payment and rules.paying and held.available + reward.cost < rules.paying.least_balance:
+        raise NotPayable(Quote(0, 0, "balance_too_small"))
     run(
         session,
         "UPDATE redemptions SET account_id = :account, state = 'committed' WHERE id = :id",
@@ -93,6 +120,40 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     voucher = _voucher(session, order, row_id, reward)
     _plan(session, order.program_id, voucher, channels)
     return find(session, order.program_id, redemption_id=row_id)
+
+
+def _explained(order: Order, reward: Reward) -> dict[str, Any]:
+    if order.payment is None:
+        return {"code": "redeemed", "points": str(-reward.cost), "reward": reward.id}
+    currency = order.payment.currency
+    return {
+        "code": "paid_with_points",
+        "points": str(-reward.cost),
+        "amount": reward.amounts[currency],
+        "currency": currency,
+    }
+
+
+def _digest(order: Order) -> str:
+    if order.payment is None:
+        return input_hash(order.member_id, order.reward)
+    paid = order.payment
+    return input_hash(order.member_id, POINTS, paid.points, paid.currency, paid.bill)
+
+
+def _as_money(paid: Payment, rules: Rules) -> Reward | None:
+    """The reward that points come to as money; whether they are there, the ledger says."""
+    if rules.paying is None:
+        return None
+    found = quote(rules.paying, asked=paid.points, balance=_ANY, currency=paid.currency, bill=paid.bill)
+    if found.points != paid.points:
+        raise NotPayable(found)
+    off = {paid.currency: found.off}
+    return Reward(POINTS, POINTS, found.points, off, valid_days=rules.paying.valid_days)
+
+
+_ANY = 2**62
+"""A balance that is enough: the hold refuses one that is not, under the account's lock."""
 
 
 def is_used(session: Session, program_id: int, key: str | None) -> bool:

@@ -13,7 +13,20 @@ from tests.scenarios.translate import Unsupported
 from tests.scenarios.world import World
 
 KNOWN_STEP = frozenset(
-    {"seq", "points", "balance", "error", "customer", "lots", "ledger_entries", "entries", "basis"}
+    {
+        "seq",
+        "points",
+        "balance",
+        "error",
+        "customer",
+        "lots",
+        "ledger_entries",
+        "entries",
+        "basis",
+        "discount",
+        "applied_points",
+        "allowed",
+    }
 )
 KNOWN_FINAL = frozenset({"balance", "balances", "customers"})
 SILENT = frozenset({"basis"})
@@ -40,6 +53,7 @@ class Seen:
     error: str | None
     lots: Mapping[str, int]
     entries: int
+    said: Mapping[str, Any]
 
 
 def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
@@ -84,7 +98,9 @@ def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
         error = world.play(event)
         changes = {name: world.change(name, mark) for name in customers}
         balances = {name: world.balance(name) for name in customers}
-        seen[event["seq"]] = Seen(changes, balances, error, world.lots(), world.entries(mark))
+        seen[event["seq"]] = Seen(
+            changes, balances, error, world.lots(), world.entries(mark), world.said
+        )
     return seen
 
 
@@ -100,8 +116,11 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
             "lots": {name: here.lots.get(name, 0) for name in step.get("lots", {})},
             "ledger_entries": here.entries,
             "entries": here.entries,
+            **here.said,
         }
         for name in sorted(set(step).difference({"seq", "customer"}, SILENT)):
+            if name not in got:
+                raise Unsupported(f"expected.{name}: the product does not say that here")
             if not _same(step[name], got[name]):
                 yield f"event {step['seq']}: {name} {step[name]} expected, {got[name]} got"
         if "error" not in step and here.error is not None:
@@ -117,7 +136,7 @@ def _own(final: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same(expected: Any, got: Any) -> bool:
-    if isinstance(expected, str) and isinstance(got, int):
+    if isinstance(expected, str) and isinstance(got, int | Decimal):
         try:
             return Decimal(expected) == got
         except InvalidOperation:

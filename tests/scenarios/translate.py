@@ -30,7 +30,7 @@ REFUSED_POLICIES = {
 }
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
-     "stacking", "multiplier_stacking", "points_decimals"}
+     "stacking", "multiplier_stacking", "points_decimals", "redeem"}
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
         "points": points,
         "rewards": [_reward(reward, scenario["currency"]) for reward in rules.get("rewards", [])],
+        "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
     }
 
 
@@ -264,6 +265,32 @@ def _lines(rest: dict[str, Any]) -> dict[str, Any]:
 def labels(words: Mapping[str, str]) -> list[str]:
     """A line's labels as tags."""
     return [f"{name}={value}" for name, value in words.items()]
+
+
+PAYING = {
+    "points": "points",
+    "step": "step",
+    "min_points": "min_points",
+    "max_points": "max_points",
+    "min_balance": "min_balance",
+    "max_percent_of_order": "max_percent",
+}
+PAYING_MONEY = {"amount": "worth", "min_discount": "min_off", "max_discount": "max_off"}
+
+
+def _paying(rules: Rule, currency: str) -> dict[str, Any] | None:
+    """Points as money. A bill is never paid beyond itself here, so that limit need not be said."""
+    rest = dict(rules)
+    if rest.get("max") == "order_total":
+        del rest["max"]
+    if not rest:
+        return None
+    made: dict[str, Any] = {PAYING[name]: rest.pop(name) for name in PAYING if name in rest}
+    made |= {PAYING_MONEY[name]: {currency: rest.pop(name)} for name in PAYING_MONEY if name in rest}
+    if "max_percent" in made:
+        made["max_percent"] = str(made["max_percent"])
+    _all_read(rest, "redeem")
+    return made
 
 
 def _reward(reward: Rule, currency: str) -> dict[str, Any]:

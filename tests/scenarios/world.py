@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,14 +21,26 @@ from hub.bulk import run
 from hub.canonical import CustomerRef
 from hub.connect import add_channel
 from hub.connector import Inbound
+from hub.desk.place import Desk
+from hub.desk.rewards import quoted
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
 from hub.members.resolve import Mention, resolve
+from hub.money import from_minor, to_minor_exact
 from hub.outbox.channels import Channel, connector_of
 from hub.program import store
 from hub.program.expiry import expires_at
-from hub.redemption.redeem import Order, redeem
+from hub.program.paying import Quote, quote
+from hub.redemption.redeem import (
+    POINTS,
+    NoSuchReward,
+    NotPayable,
+    Order,
+    Payment,
+    Redeemed,
+    redeem,
+)
 from hub.runtime import Runtime
 from hub.sync import process
 from hub.sync.process import Batch
@@ -79,6 +92,8 @@ class World:
         self.tills: dict[str, tuple[QuietTill, Channel]] = {}
         self.orders: dict[str, tuple[str, str, str]] = {}
         """Order -> (till, external id, customer)."""
+        self.said: dict[str, Any] = {}
+        """What the last event was answered with, besides points."""
         self.told: dict[int, list[Message]] = {}
         """Event number -> its messages, for the ones that come twice."""
 
@@ -138,6 +153,7 @@ class World:
 
     def play(self, event: Event) -> str | None:
         """Carry out one event; returns the code of a refusal. Raises `Unsupported`."""
+        self.said = {}
         play: Callable[[Event], str | None] | None = getattr(self, f"_on_{event['type']}", None)
         if play is None:
             raise Unsupported(f"event {event['type']}: the product has nothing like it yet")
@@ -241,11 +257,38 @@ class World:
             commands.adjust(session, self._command(session, event["customer"], key), points, **more)
 
     def _on_redeem(self, event: Event) -> str | None:
-        _only(
-            event,
-            {"type", "seq", "at", "customer", "points", "strict", "order", "duplicate_of", "reward"},
-        )
-        return self._redeem(event["customer"], f"points-{event['points']}", _redeem_key(event))
+        _only(event, {"type", "seq", "at", "customer", "points", "strict", "order", "duplicate_of",
+                      "reward", "accept_partial"})  # fmt: skip
+        points, key = event["points"], _redeem_key(event)
+        if self.rules.paying is None:
+            return self._redeem(event["customer"], f"points-{points}", key)
+        if event.get("accept_partial"):
+            points = self._quoted(event["customer"], points, None).points
+        return self._redeem(event["customer"], POINTS, key, Payment(points, self.currency))
+
+    def _on_quote_redeem(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "requested_points", "order_total"})
+        total = event.get("order_total")
+        bill = None if total is None else to_minor_exact(Decimal(total), self.currency)
+        found = self._quoted(event.get("customer", "C1"), event["requested_points"], bill)
+        self.said = {"applied_points": found.points, "discount": from_minor(found.off, self.currency)}
+
+    def _on_check_min_redeem(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "points"})
+        if self.rules.paying is None:
+            raise Unsupported("check_min_redeem: points are not money in this programme")
+        asked = event["points"]
+        found = quote(self.rules.paying, asked=asked, balance=asked, currency=self.currency)
+        self.said = {"allowed": found.points == asked}
+
+    def _quoted(self, customer: str, points: int, bill: int | None) -> Quote:
+        with self.runtime.sessions.begin() as session:
+            desk = Desk(self.runtime, session, self.program, "scenario")
+            payment = Payment(points, self.currency, bill)
+            try:
+                return quoted(desk, self._member(session, customer), payment)
+            except NoSuchReward:
+                raise Unsupported("quote: points are not money in this programme") from None
 
     def _on_redeem_reward(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "customer", "reward", "quantity"})
@@ -253,23 +296,28 @@ class World:
             raise Unsupported("redeem_reward.quantity: one reward a redemption")
         return self._redeem(event["customer"], event["reward"].lower(), f"reward-{event['seq']}")
 
-    def _redeem(self, customer: str, reward: str, key: str) -> str | None:
+    def _redeem(
+        self, customer: str, reward: str, key: str, payment: Payment | None = None
+    ) -> str | None:
         try:
             with self.runtime.sessions.begin() as session:
                 member = self._member(session, customer)
                 order = Order(
-                    self.program.id,
-                    member,
-                    reward,
-                    "scenario",
-                    self.runtime.chain_key,
-                    key,
-                    now=self.now,
-                )
-                redeem(session, order, self.rules, [])
+                    self.program.id, member, reward, "scenario", self.runtime.chain_key, key,
+                    now=self.now, payment=payment,
+                )  # fmt: skip
+                self._show(session, redeem(session, order, self.rules, []))
         except NotEnoughPoints:
             return "insufficient_balance"
+        except NotPayable as refused:
+            return refused.quote.why
         return None
+
+    def _show(self, session: Any, done: Redeemed) -> None:
+        sql = "SELECT reward_terms FROM redemptions WHERE program_id = :program AND public_id = :id"
+        terms = run(session, sql, {"program": self.program.id, "id": done.id})[0].reward_terms
+        if self.currency in terms["amounts"]:
+            self.said = {"discount": from_minor(terms["amounts"][self.currency], self.currency)}
 
     def _on_expire_run(self, event: Event) -> None:
         self._on_clock(event)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from flask import request
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from hub import words
 from hub.bulk import run
 from hub.desk.place import Desk
-from hub.desk.rewards import redeem
+from hub.desk.rewards import pay, quoted, redeem
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.program import store
+from hub.program.paying import Quote
 from hub.program.rules import Reward, in_force
 from hub.redemption import redeem as redemption
-from hub.redemption.redeem import KeyReused, NoSuchReward
+from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
 from hub.redemption.uses import code_key
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
 from hub.web.keys import caller, requires
@@ -29,11 +30,43 @@ blueprint = ApiBlueprint("redemptions", __name__, url_prefix="/api/v1", descript
 MAX_KEY = 200
 
 
-class RedeemRequest(Strict):
-    """Who buys which reward."""
+class QuoteRequest(Strict):
+    """Who would pay with how many points."""
 
     member = fields.String(required=True, validate=validate.Length(1, 64))
-    reward = fields.String(required=True, validate=validate.Length(1, 64))
+    points = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
+    currency = fields.String(validate=validate.Length(3, 3))
+    bill = fields.Integer(
+        strict=True,
+        validate=validate.Range(0, 2**53),
+        metadata={"description": "minor units, with everything"},
+    )
+
+
+class RedeemRequest(QuoteRequest):
+    """Who buys which reward, or pays with how many points."""
+
+    reward = fields.String(validate=validate.Length(1, 64))
+    points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
+
+    @validates_schema
+    def one_or_the_other(self, data: dict[str, Any], **_more: Any) -> None:
+        """A reward has its price; points as money have no reward."""
+        if ("reward" in data) == ("points" in data):
+            raise ValidationError("name either reward or points", "reward")
+        if "reward" in data and ("currency" in data or "bill" in data):
+            raise ValidationError(
+                "belongs to points, not to a reward", "currency" if "currency" in data else "bill"
+            )
+
+
+class QuoteAnswer(Schema):
+    """How many points may be used, and what they take off."""
+
+    points = fields.Integer()
+    off = fields.Integer(metadata={"description": "minor units"})
+    currency = fields.String()
+    why = fields.String(allow_none=True)
 
 
 class Redemption(Schema):
@@ -88,9 +121,9 @@ def rewards() -> list[dict[str, Any]]:
 @requires("redeem")
 @blueprint.arguments(RedeemRequest)
 @blueprint.response(201, Redemption)
-def create(wish: dict[str, str]) -> dict[str, Any]:
-    """Spend points on a reward. The header `Idempotency-Key` makes it safe to repeat: the same key
-    answers with the first redemption, and with 422 when it was for something else."""
+def create(wish: dict[str, Any]) -> dict[str, Any]:
+    """Spend points on a reward, or as money off a bill. The header `Idempotency-Key` makes it safe to
+    repeat: the same key answers with the first redemption, and with 422 when it was for something else."""
     key = _idempotency_key()
     program = caller().program
     with transaction() as session:
@@ -101,14 +134,50 @@ def create(wish: dict[str, str]) -> dict[str, Any]:
             raise not_found("member")
         desk = Desk(runtime(), session, program, caller().actor)
         try:
-            done = redeem(desk, member.id, wish["reward"], key=key)
+            if "reward" in wish:
+                done = redeem(desk, member.id, wish["reward"], key=key)
+            else:
+                done = pay(desk, member.id, _payment(wish), key=key)
         except NoSuchReward:
             raise not_found("reward") from None
+        except NotPayable as refused:
+            raise _not_payable(refused.quote) from None
         except NotEnoughPoints as refused:
             raise not_enough(refused) from None
         except KeyReused:
             raise _key_reused() from None
     return _redeemed(done)
+
+
+@blueprint.post("/redemptions/quote")
+@requires("redeem")
+@blueprint.arguments(QuoteRequest)
+@blueprint.response(200, QuoteAnswer)
+def quote(wish: dict[str, Any]) -> dict[str, Any]:
+    """How many points a member may pay with now, and what they take off. Changes nothing."""
+    program = caller().program
+    with transaction() as session:
+        member = view.find(session, program.id, wish["member"])
+        if member is None:
+            raise not_found("member")
+        payment = _payment(wish)
+        try:
+            found = quoted(Desk(runtime(), session, program, caller().actor), member.id, payment)
+        except NoSuchReward:
+            raise not_found("reward") from None
+    return {"points": found.points, "off": found.off, "currency": payment.currency, "why": found.why}
+
+
+def _payment(wish: dict[str, Any]) -> Payment:
+    return Payment(wish["points"], wish.get("currency") or caller().program.currency, wish.get("bill"))
+
+
+def _not_payable(found: Quote) -> Problem:
+    """Which number of points could be used, and why not the one that was asked for."""
+    detail = words.of_payment(found.why)
+    return Problem(
+        409, "not_payable", _("Points cannot be used"), detail, why=found.why, points=found.points
+    )
 
 
 @blueprint.get("/redemptions/<redemption_id>")
