@@ -92,6 +92,18 @@ def forgive(session: Session, bucket: bytes) -> None:
     run(session, "DELETE FROM login_throttle WHERE bucket = :bucket", {"bucket": bucket})
 
 
+def give_back(session: Session, bucket: bytes, limit: Limit) -> None:
+    """A try of this sender was no guess: it does not count. Otherwise a team behind one address
+    would shut itself out each morning by logging in."""
+    run(
+        session,
+        """UPDATE login_throttle SET tries = tries - 1,
+                  blocked_until = CASE WHEN tries - 1 >= :free THEN blocked_until END
+           WHERE bucket = :bucket AND tries > 0""",
+        {"bucket": bucket, "free": limit.free},
+    )
+
+
 def _locked(session: Session, buckets: Sequence[bytes], now: datetime) -> dict[bytes, Tries]:
     """The rows, made where they are missing (with no try yet) and locked in one order."""
     found: dict[bytes, Tries] = {}

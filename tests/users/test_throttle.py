@@ -106,3 +106,24 @@ def test_old_buckets_are_swept_and_hold_nobodys_name(session: Session) -> None:
     rows = session.connection().exec_driver_sql("SELECT * FROM login_throttle").all()
     assert len(rows) == 1
     assert "mai" not in str(rows)
+
+
+def test_a_team_behind_one_address_logs_in_as_often_as_it_likes(session: Session) -> None:
+    address = throttle.address("192.0.2.1")
+    for n in range(3 * ADDRESS.free):
+        buckets = {throttle.account(f"{n}@example.com"): ACCOUNT, address: ADDRESS}
+        assert throttle.admit(session, buckets, NOW) is None, n
+        throttle.give_back(session, address, ADDRESS)
+
+
+def test_who_guesses_is_not_freed_by_an_account_of_their_own(session: Session) -> None:
+    address, refused = throttle.address("192.0.2.1"), 0
+    for n in range(4 * ADDRESS.free):
+        own = n % 10 == 0
+        buckets = {throttle.account("own" if own else f"{n}@example.com"): ACCOUNT, address: ADDRESS}
+        if throttle.admit(session, buckets, NOW) is not None:
+            refused += 1
+        elif own:
+            throttle.forgive(session, throttle.account("own"))
+            throttle.give_back(session, address, ADDRESS)
+    assert refused > 2 * ADDRESS.free

@@ -164,6 +164,7 @@ def _begin(user: User, password: str) -> None:
         if stronger:
             store.rehash(database, user, stronger)
         throttle.forgive(database, throttle.account(user.email))
+        throttle.give_back(database, throttle.address(request.remote_addr or ""), throttle.ADDRESS)
         token = sessions.begin(database, user, hub.clock())
         record(database, None, user.actor, "user.logged_in", user.public_id)
     session.clear()
