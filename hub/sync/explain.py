@@ -330,13 +330,13 @@ _ORDERS = 20
 _EFFECTS = """
 SELECT e.amount, e.counter, e.explanation, e.recorded_at, e.balance_after, e.actor, t.public_id AS transaction,
        t.number, coalesce(root.public_id, m.public_id) AS member, coalesce(root.name, m.name) AS member_name,
-       EXISTS (SELECT 1 FROM attempts a WHERE a.delivery_id = :id AND a.xmin = e.xmin) AS mine,
+       EXISTS (SELECT 1 FROM attempts y WHERE y.delivery_id = :id AND y.xmin = e.xmin) AS mine,
        ARRAY(SELECT o.id FROM deliveries o WHERE o.program_id = :program AND o.channel_id = :channel
                AND o.subject = 'sale:' || t.external_id AND o.subject <> '' AND o.id <> :id
-               AND EXISTS (SELECT 1 FROM attempts a WHERE a.delivery_id = o.id AND a.xmin = e.xmin)
+               AND EXISTS (SELECT 1 FROM attempts y WHERE y.delivery_id = o.id AND y.xmin = e.xmin)
              ORDER BY o.id LIMIT 20) AS together_with
 FROM {sales} JOIN transactions t ON t.channel_id = r.channel_id AND t.external_id = r.external_id
-JOIN entries e ON e.transaction_id = t.id JOIN members m ON m.id = e.member_id
+JOIN entries e ON e.transaction_id = t.id JOIN accounts a ON a.id = e.account_id JOIN members m ON m.id = a.member_id
 LEFT JOIN members root ON root.id = m.alias_of
 WHERE t.program_id = :program ORDER BY e.id LIMIT 200
 """

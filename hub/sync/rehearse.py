@@ -9,7 +9,7 @@ its time is not rehearsed, and whoever words the result says "about".
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -98,14 +98,19 @@ class Rehearsal:
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
+    def moves(self) -> dict[str, int]:
+        """Member -> points that would come or go, taken together."""
+        moved: dict[str, int] = defaultdict(int)
+        for effect in self.effects:
+            moved[effect.member] += effect.points
+        return {member: points for member, points in moved.items() if points}
+
     def summary(self) -> dict[str, Any]:
         """Counts and sums, for one sentence. `of`: how many the numbers speak of."""
         kinds = Counter(f.kind for f in self.forecasts.values())
-        by_member: Counter[str] = Counter()
-        for effect in self.effects:
-            by_member[effect.member] += effect.points
-        gains = {m: n for m, n in by_member.items() if n > 0}
-        losses = {m: n for m, n in by_member.items() if n < 0}
+        moves = self.moves()
+        gains = {m: n for m, n in moves.items() if n > 0}
+        losses = {m: n for m, n in moves.items() if n < 0}
         sent = Counter(f.what for f in self.forecasts.values() if f.kind == "changes" and f.what)
         return {
             "total": len(self.forecasts),
@@ -312,7 +317,9 @@ def _ids(keys: Sequence[Key], transactions: Mapping[Key, Transaction]) -> set[in
 
 
 def _effects(session: Session, program_id: int, last: Mapping[str, Any]) -> list[Effect]:
-    """The entries this transaction wrote: expiry that was due anyhow is none of its doing."""
+    """The entries this transaction wrote, by the member whose balance each moves: a sale that goes from
+    one to another takes from the first in the second's name. Expiry that was due anyhow is none of its
+    doing."""
     rows = run(session, _EFFECTS, {**last, "program": program_id, "expiry": "hub:expiry"})
     return [Effect(**row._mapping) for row in rows]
 
@@ -323,7 +330,7 @@ SELECT CASE WHEN m.is_new THEN coalesce((SELECT min(concat_ws(':', i.kind, i.sco
             ELSE m.public_id END AS member, e.amount AS points, e.transaction_id AS transaction, m.is_new
 FROM entries e JOIN (SELECT id, public_id, xmin = CAST(pg_current_xact_id() AS xid) AND id > :last_member AS is_new
                      FROM members) m
-  ON m.id = e.member_id
+  ON m.id = (SELECT a.member_id FROM accounts a WHERE a.id = e.account_id)
 WHERE e.id > :last AND e.program_id = :program AND e.actor <> :expiry
   AND e.xmin = CAST(pg_current_xact_id() AS xid)
 """

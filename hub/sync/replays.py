@@ -159,9 +159,16 @@ def note_forecast(session: Session, replay_id: int, rehearsal: Rehearsal) -> Non
     )
     if not kept:
         return
+    run(
+        session,
+        "UPDATE replay_items SET forecast = NULL WHERE replay_id = :id AND forecast IS NOT NULL",
+        {"id": replay_id},
+    )
     columns = {"delivery_id": "bigint", "forecast": "jsonb"}
     rows = [
-        {"delivery_id": i, "forecast": json.dumps(f.as_json())} for i, f in rehearsal.forecasts.items()
+        {"delivery_id": i, "forecast": json.dumps(f.as_json())}
+        for i, f in rehearsal.forecasts.items()
+        if f.kind != "unsure"  # what nobody knows is not written, of ten thousand either
     ]
     run(
         session,

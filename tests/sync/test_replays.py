@@ -189,11 +189,20 @@ def test_it_keeps_its_pace(hub: Hub, till: Channel) -> None:
     public_id = plan(hub, park_all(hub), pace=4)
     do(hub, replays.start, public_id)
     assert found(hub, public_id).counts == {"released": 4, "planned": 8}
-    assert replays.advance_all(hub.runtime) == 0
     later(hub, 0.5)
-    assert replays.advance_all(hub.runtime) == 2
+    least = allowed(hub)
+    replays.advance_all(hub.runtime)
+    released = found(hub, public_id).counts["released"]
+    assert 6 <= least <= released <= allowed(hub)
     later(hub, 60)
-    assert replays.advance_all(hub.runtime) == 6
+    replays.advance_all(hub.runtime)
+    assert found(hub, public_id).counts == {"released": 12}
+
+
+def allowed(hub: Hub) -> int:
+    """How many the pace allows by now, by the database's clock."""
+    statement = "SELECT pace + floor(extract(epoch FROM clock_timestamp() - paced_from) * pace) AS n FROM replays"
+    return int(hub.rows(statement)[0].n)
 
 
 def test_it_is_paused_goes_on_and_is_stopped(hub: Hub, till: Channel) -> None:
