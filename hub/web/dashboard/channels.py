@@ -20,7 +20,7 @@ from hub.outbox import channels as store
 from hub.outbox.channels import Channel, Handle
 from hub.registry import CONNECTORS, UnknownConnector
 from hub.secrets import SecretsError
-from hub.sync import health
+from hub.sync import health, quarantine
 from hub.web.dashboard.cards import card, label_of, words_of
 from hub.web.dashboard.visit import action, page, runtime, visit
 
@@ -80,6 +80,7 @@ def channel(channel: str) -> str:
             " AND action = 'channel.changed') last_change ON true WHERE id = :id",
             {"id": its.id, "program": its.program_id},
         )[0]
+        held = quarantine.of_channel(session, its)
     connector = _kind_or_none(its.kind)
     return render_template(
         "channels/one.html",
@@ -91,6 +92,8 @@ def channel(channel: str) -> str:
         address=Handle(hub, its).webhook_url,
         can_test=connector is not None and "health" in connector.capabilities(),
         can_push=connector is not None and "push" in connector.capabilities(),
+        held=len(held),
+        verifying=sum(c.ending == "enters" for c in quarantine.check(hub, its, held)),
     )
 
 

@@ -447,6 +447,9 @@ def test_what_verifies_enters_and_what_does_not_says_why(office: Office, till: C
     hold(office, till, "bad", b"{}")
     desk = office.desk("support")
     assert "1 of 2 verify now." in desk.get("./quarantine").text
+    channel = desk.get(f"./channels/{till.public_id}").text
+    assert "2 messages of this channel are in quarantine;" in channel
+    assert "1 verifies with the settings it has now." in channel
     answer = desk.post("./quarantine/verify", {"channel": till.public_id, "which": "all"})
     assert answer.status_code == 303
     page = desk.get("./quarantine").text
