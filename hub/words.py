@@ -83,6 +83,7 @@ REASON_WORDS: Mapping[str, str] = {
     "not_a_customer_of_this_channel": "The member is not known to this channel yet, so nothing was sent.",
     "used_here": "The code was used in this channel, so it is spent there anyway.",
     "not_here": "The code is not in this channel, so there is nothing to take back.",
+    "handed_over_by_staff": "A perk takes no money off: staff hand it over, and the shop need not know.",
     "no_amount_in_this_currency": "The reward has no amount in this channel's currency.",
     "already_so": "The channel has it so already.",
 }

@@ -205,6 +205,7 @@ def _reward(path: str, data: Mapping[str, Any]) -> Reward:
         cost=data["cost"],
         amounts=_amounts(f"{path}.amount", data["amount"]),
         percent=None if percent is None else int(percent * 100),
+        perk=data["perk"],
         valid_days=data["valid_days"],
     )
 

@@ -136,7 +136,7 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What points buy: an amount off (per currency) or a percentage off the bill."""
+    """What points buy: an amount off (per currency), a percentage off the bill, or a perk."""
 
     id: str
     name: str
@@ -146,6 +146,8 @@ class Reward:
     """Currency -> minor units off; a channel whose currency is missing does not get the code."""
     percent: int | None = None
     """Hundredths of a percent off."""
+    perk: str = ""
+    """What is handed over without money, in the programme's words; shops are told nothing of it."""
     valid_days: int | None = None
 
 

@@ -269,22 +269,24 @@ class PayingSchema(_Strict):
 
 
 class RewardSchema(_Strict):
-    """`[[rewards]]`: N points = an amount per currency, or a percentage."""
+    """`[[rewards]]`: N points = an amount per currency, a percentage, or a perk."""
 
     id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
     name = fields.String(required=True, validate=validate.Length(1, 120))
     cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
     amount = _per_currency(load_default=dict)
     percent = Amount(load_default=None, allow_none=True)
+    perk = fields.String(load_default="", validate=validate.Length(max=200))
     valid_days = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
     )
 
     @validates_schema
     def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:
-        """A reward is either an amount or a percentage."""
-        if bool(data.get("amount")) == (data.get("percent") is not None):
-            raise ValidationError(_("name either amount or percent"), "amount")
+        """A reward is an amount, a percentage or a perk."""
+        named = [bool(data.get("amount")), data.get("percent") is not None, bool(data.get("perk"))]
+        if sum(named) != 1:
+            raise ValidationError(_("name one of amount, percent and perk"), "amount")
         if data.get("percent") is not None and data["percent"] > 100:
             raise ValidationError(_("must be at most 100"), "percent")
 

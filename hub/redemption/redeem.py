@@ -179,7 +179,12 @@ def find(session: Session, program_id: int, *, redemption_id: int, repeated: boo
 
 def _insert(session: Session, order: Order, reward: Reward, digest: str) -> int | None:
     """The redemption's row, or None when the key was used before (waiting for whoever holds it)."""
-    terms = {"name": reward.name, "amounts": dict(reward.amounts), "percent": reward.percent}
+    terms = {
+        "name": reward.name,
+        "amounts": dict(reward.amounts),
+        "percent": reward.percent,
+        "perk": reward.perk,
+    }
     rows = run(
         session,
         """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,

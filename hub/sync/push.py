@@ -390,6 +390,8 @@ def _used_here(session: Session, voucher_id: int, channel_id: int) -> bool:
 def _create(session: Session, channel: Channel, connector: Connector, voucher: Any) -> Order:
     terms = voucher.reward_terms
     amount = terms["amounts"].get(channel.currency)
+    if terms.get("perk"):
+        return NotNeeded("handed_over_by_staff")
     if amount is None and terms["percent"] is None:
         return NotNeeded("no_amount_in_this_currency")
     customer = _customer(session, channel, voucher.member_id)

@@ -124,3 +124,20 @@ def test_what_a_second_use_cost_goes_back_to_whoever_paid_it(shop: Shop) -> None
     assert hub.balance(phone=BOB) == survivor + 20
     assert hub.balance(phone=ANN) == apart - 1
     shop.check()
+
+
+def test_a_perk_is_a_code_that_no_shop_is_told_of(database: str, redis_url: str, tmp_path: Path) -> None:
+    perk = {**DOCUMENT, "rewards": [{"id": "r", "name": "Coffee", "cost": 20, "perk": "A coffee"}]}
+    with running_hub(database, redis_url, tmp_path, document=perk) as hub:
+        hub.runtime.settings = replace(hub.runtime.settings, connectors=CONNECTORS)
+        channel = hub.add_channel("model_event", {}, "Shop")
+        shop = Shop(hub, hub.webhook(channel))
+        shop.tell("first", SaleState.PAID, ANN)
+        with hub.runtime.sessions.begin() as session:
+            member, key = shop.member(ANN), hub.runtime.chain_key
+            commands.adjust(session, Command(hub.program.id, member, "a", "test", key), 100)
+            rules = store.versions(session, hub.program)[-1]
+            redeem(session, Order(hub.program.id, member, "r", "test", key), rules, [channel])
+        hub.work()
+        assert ("done", "no_change", "handed_over_by_staff") in hub.states("outbound")
+        assert hub.balance(phone=ANN) == 81

@@ -303,6 +303,8 @@ def _reward(reward: Rule, currency: str) -> dict[str, Any]:
         made["amount"] = {rest.pop("currency", currency): value}
     elif kind == "percent":
         made["percent"] = value
+    elif kind is None and value is None:
+        made["perk"] = reward["id"]
     else:
         raise Unsupported(f"rewards.type: {kind}: the product has no such reward yet")
     _all_read(rest, "rewards")

@@ -92,6 +92,7 @@ class Voucher(Schema):
     reward = fields.String()
     amount = fields.Dict(keys=fields.String(), values=fields.Integer())
     percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
+    perk = fields.String(metadata={"description": "what staff hand over, without money"})
     expires_at = fields.DateTime(allow_none=True)
     channels = fields.List(fields.Dict())
 
@@ -104,6 +105,7 @@ class RewardSchema(Schema):
     cost = fields.Integer()
     amount = fields.Dict(keys=fields.String(), values=fields.Integer())
     percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
+    perk = fields.String(metadata={"description": "what staff hand over, without money"})
     valid_days = fields.Integer(allow_none=True)
 
 
@@ -228,6 +230,7 @@ def voucher(code: str) -> dict[str, Any]:
         **rows[0]._mapping,
         "amount": terms["amounts"],
         "percent": terms["percent"],
+        "perk": terms.get("perk", ""),
         "channels": [dict(row._mapping) for row in its],
     }
 
@@ -284,5 +287,6 @@ def _reward(reward: Reward) -> dict[str, Any]:
         "cost": reward.cost,
         "amount": dict(reward.amounts),
         "percent": reward.percent,
+        "perk": reward.perk,
         "valid_days": reward.valid_days,
     }

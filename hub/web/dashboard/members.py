@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -318,12 +319,11 @@ def member_redeem(member_id: str) -> str:
 
 
 def _worth(reward: Any) -> str:
-    """What a reward takes off the bill: an amount per currency, or a percentage."""
+    """What a reward takes off the bill, an amount per currency or a percentage, or what is handed over."""
+    if reward.perk:
+        return str(reward.perk)
     if reward.percent is not None:
-        percent = reward.percent / 100
-        return _(
-            "{percent}% off", percent=words.number(int(percent) if percent == int(percent) else percent)
-        )
+        return _("{percent}% off", percent=words.number((Decimal(reward.percent) / 100).normalize()))
     return ", ".join(words.money(amount, currency) for currency, amount in reward.amounts.items())
 
 
