@@ -34,6 +34,8 @@ _LEAST = 3
 """And so many in each of the spans that are compared."""
 _SPANS = 4
 _COUNTED = 500
+_BUSIEST = 10_000
+"""Orders of a channel and day that are counted."""
 _RECENT = timedelta(hours=24)
 
 
@@ -90,6 +92,43 @@ def of_program(
     rhythms = {row.id: _rhythm(session, row, now) for row in rows if row.last_order}
     found = [_health(row, groups, rhythms.get(row.id), now) for row in rows]
     return sorted(found, key=lambda channel: (STATES.index(channel.state), channel.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A channel's orders of a day so far, beside what is usual."""
+
+    today: int
+    usual: float | None
+    """The average of the same weekday, up to the same time, of the last four weeks that the channel
+    has seen; None: it is younger than a week."""
+
+
+def paces(
+    session: Session, channel_ids: Sequence[int], start: datetime, now: datetime
+) -> dict[int, Pace]:
+    """How the day goes that began at `start`, channel by channel. Tests and what was cancelled count
+    too: it is about how busy a channel is, not about money."""
+    rows = run(
+        session,
+        f"""SELECT c.id, w.week, (SELECT count(*) FROM (
+                    SELECT 1 FROM transactions t WHERE t.channel_id = c.id
+                    AND coalesce(t.placed_at, t.created_at) >= :start - w.week * interval '7 days'
+                    AND coalesce(t.placed_at, t.created_at) <= :now - w.week * interval '7 days'
+                    LIMIT {_BUSIEST:d}) q) AS orders,
+                   (SELECT coalesce(t.placed_at, t.created_at) <= :start - w.week * interval '7 days'
+                    FROM transactions t WHERE t.channel_id = c.id
+                    ORDER BY coalesce(t.placed_at, t.created_at), t.id LIMIT 1) AS known
+            FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN generate_series(0, {_SPANS:d}) AS w(week)
+            ORDER BY c.id, w.week""",
+        {"ids": list(channel_ids), "start": start, "now": now},
+    )
+    found = {}
+    for channel_id in channel_ids:
+        mine = [row for row in rows if row.id == channel_id]
+        before = [row.orders for row in mine if row.week and row.known]
+        found[channel_id] = Pace(mine[0].orders, sum(before) / len(before) if before else None)
+    return found
 
 
 def _channels(session: Session, program_id: int, now: datetime) -> Sequence[Row[Any]]:

@@ -162,6 +162,23 @@ def test_the_usual_time_between_two_orders_is_told() -> None:
     assert rhythm.interval(NOW) == 12 * MINUTE
 
 
+def test_the_pace_of_a_day_is_told_beside_the_same_weekday_before(
+    session: Session, program: int
+) -> None:
+    start, _end = day.bounds(NOW, "Asia/Ho_Chi_Minh")
+    known, young = shop(session, program, "Known"), shop(session, program, "Young")
+    for weeks, orders in ((0, 3), (1, 4), (2, 8), (5, 1)):
+        for n in range(orders):
+            order(session, program, known, NOW - timedelta(weeks=weeks, minutes=n))
+        order(session, program, known, NOW - timedelta(weeks=weeks) + MINUTE)  # later that day
+    order(session, program, known, NOW - timedelta(days=1))  # another weekday
+    order(session, program, young, NOW - timedelta(days=2))
+    found = health.paces(session, [known, young], start, NOW)
+    assert (found[known].today, found[known].usual) == (3, 3.0), "4, 8, and none in two weeks"
+    assert (found[young].today, found[young].usual) == (0, None)
+    assert health.paces(session, [], start, NOW) == {}
+
+
 # --- the day -------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,10 @@ def asked_by_home(sessions: sessionmaker[Session], engine: Engine, program: int)
         groups = browse.groups(session, program)
         (busy,) = health.of_program(session, program, NOW, groups)
         today = day.of_day(session, program, *day.bounds(NOW, "Asia/Ho_Chi_Minh"))
+        start, _end = day.bounds(NOW, "Asia/Ho_Chi_Minh")
+        (pace,) = health.paces(session, [busy.id], start, NOW).values()
         figures.read(session)
+    assert pace.usual is not None
     assert (busy.state, busy.failing) == ("failing", 100)
     assert busy.rhythm is not None
     assert busy.rhythm.is_silent()

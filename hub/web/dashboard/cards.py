@@ -12,7 +12,7 @@ from hub import words
 from hub.i18n import gettext as _
 from hub.i18n import ngettext
 from hub.registry import UnknownConnector
-from hub.sync.health import ChannelHealth
+from hub.sync.health import ChannelHealth, Pace
 from hub.web.dashboard.badges import Badge
 from hub.web.dashboard.visit import runtime, visit
 
@@ -55,10 +55,12 @@ class Card:
     badge: Badge
     sentence: str
     steps: Sequence[Step]
+    pace: str = ""
+    """How the day goes; "" where nothing is to be said of it."""
 
 
-def card(channel: ChannelHealth, now: datetime) -> Card:
-    """The card of a channel, as home and the list of channels show it."""
+def card(channel: ChannelHealth, now: datetime, pace: Pace | None = None) -> Card:
+    """The card of a channel, as home and the list of channels show it; home also tells its pace."""
     colour, icon, word = _BADGES[channel.state]
     own = words_of(channel.kind)
     return Card(
@@ -67,7 +69,15 @@ def card(channel: ChannelHealth, now: datetime) -> Card:
         Badge(colour, icon, _(STATE_WORDS[word])),
         _SAYINGS[channel.state](channel, now, own),
         _steps(channel),
+        _pace(pace) if pace else "",
     )
+
+
+def _pace(pace: Pace) -> str:
+    orders = ngettext("{n} order today", "{n} orders today", pace.today, n=words.number(pace.today))
+    if pace.usual is None:
+        return f"{orders}."
+    return _("{orders}; usually about {n} by now.", orders=orders, n=words.number(round(pace.usual)))
 
 
 def label_of(kind: str) -> str:

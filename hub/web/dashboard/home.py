@@ -41,11 +41,13 @@ def home() -> str:
     with hub.sessions() as session:
         groups = browse.groups(session, here.program.id)
         channels = health.of_program(session, here.program.id, now, groups)
-        today = day.of_day(session, here.program.id, *day.bounds(now, here.program.time_zone))
+        start, end = day.bounds(now, here.program.time_zone)
+        today = day.of_day(session, here.program.id, start, end)
+        paces = health.paces(session, [channel.id for channel in channels], start, now)
     troubles = [trouble(group) for group in _worst_first(groups)[:_GROUPS_SHOWN]]
     return render_template(
         "home.html",
-        cards=[card(channel, now) for channel in channels],
+        cards=[card(channel, now, paces[channel.id]) for channel in channels],
         headline=_headline(channels),
         numbers=_numbers(today),
         today=words.day(now, here.program.time_zone),
