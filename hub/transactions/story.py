@@ -455,7 +455,7 @@ def _asked(session: Session, program_id: int, order: Mapping[str, Any], own: Wor
     return [
         Step(
             "asked",
-            row.finished_at or row.received_at,
+            row.at,
             _("We asked {channel} for the order: {what}", channel=row.channel, what=_told(row, own)),
             (),
             row.id,
@@ -489,7 +489,7 @@ def _pushed(session: Session, program_id: int, order: Mapping[str, Any], own: Wo
     return [
         Step(
             "pushed",
-            row.finished_at or row.received_at,
+            row.at,
             "{what}: {told}".format(
                 what=_(TOPIC_WORDS.get(row.topic, "Message to {channel}"), channel=row.channel),
                 told=_told(row, own),
@@ -508,8 +508,8 @@ def _outbound(
     return list(
         run(
             session,
-            """SELECT d.id, d.topic, d.received_at, d.finished_at, d.state, d.outcome, d.reason, d.fault, d.code,
-                      d.detail, c.name AS channel, c.kind
+            """SELECT d.id, d.topic, coalesce(d.finished_at, d.due_at) AS at, d.state, d.outcome, d.reason, d.fault,
+                      d.code, d.detail, c.name AS channel, c.kind
                FROM deliveries d JOIN channels c ON c.id = d.channel_id
                WHERE d.program_id = :program AND d.channel_id = ANY(:channels) AND d.direction = 'outbound'
                  AND d.key = ANY(:keys) ORDER BY d.id""",

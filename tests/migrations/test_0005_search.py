@@ -62,3 +62,22 @@ def test_extensions_may_live_in_any_schema(bare: str) -> None:
         (hit,) = search.search(session, ground.program, "VN", "dau nguyen")
     assert (hit.member_id, hit.by) == (dau, "name")
     engine.dispose()
+
+
+def test_a_run_that_was_broken_off_is_made_good(bare: str, tmp_path: Path) -> None:
+    earlier = tmp_path / "migrations"
+    shutil.copytree(migrate.DIRECTORY, earlier)
+    broken = earlier / "versions" / "0005_search.py"
+    broken.write_text(
+        broken.read_text().replace('"transactions_in_state": f"', '"transactions_in_state": f"nowhere.')
+    )
+    with pytest.raises(migrate.MigrationRefused):
+        migrate.upgrade(bare, earlier)
+    assert "0005" in migrate.upgrade(bare)
+    with psycopg.connect(libpq_url(bare)) as connection:
+        found = connection.execute(
+            "SELECT count(*) FILTER (WHERE indisvalid), count(*) FROM pg_index i JOIN pg_class c"
+            " ON c.oid = i.indexrelid WHERE c.relname LIKE 'transactions_%' OR c.relname LIKE 'members_by%'"
+        ).fetchone()
+    assert found is not None
+    assert found[0] == found[1] >= 8

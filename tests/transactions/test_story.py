@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from connectors.generic_pos.sandbox import TillSandbox
-from hub.desk import claims
+from hub.desk import claims, points
 from hub.desk.place import carry_out
 from hub.ids import new_id
 from hub.outbox import deliveries
@@ -192,6 +192,22 @@ def test_what_the_channels_were_told_is_part_of_the_story(hub: Hub) -> None:
     assert [step.sentence.partition(":")[0] for step in pushed] == ["Balance to Till"]
     assert pushed[0].delivery
     assert told(hub).steps[-1].kind == "pushed"
+
+
+def test_a_push_that_is_still_due_stands_last(hub: Hub, till: Channel) -> None:
+    """Its row is older: balances of one member and channel share one."""
+    send(hub, till, 1)
+    order = told(hub).order["public_id"]
+    (row,) = hub.rows("SELECT member_id FROM transactions")
+    deed = points.adjust
+    carry_out(
+        hub.runtime,
+        hub.program,
+        "cli:linh",
+        lambda desk: deed(desk, row.member_id, 1, reason="x", key="k"),
+    )
+    last = told(hub).steps[-1]
+    assert (last.kind, last.state["state"], order) == ("pushed", "due", told(hub).order["public_id"])
 
 
 def test_the_whole_story_is_vietnamese_in_vietnamese(hub: Hub, till: Channel) -> None:

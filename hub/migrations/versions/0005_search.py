@@ -1,11 +1,6 @@
 """Members and orders are found by any scrap; a guest's order can be given to a member.
 
 Revision ID: 0005
-
-The indexes are built in this transaction, not concurrently: who waits for the migrations' advisory
-lock holds a snapshot, and a concurrent build would wait for that one in turn. The inbox is not held
-up: none of these tables is written when a message is received. Workers that run meanwhile wait, and
-try a batch again for longer than this takes.
 """
 
 from __future__ import annotations
@@ -21,47 +16,56 @@ depends_on = None
 # unaccent is only STABLE since its dictionary could be edited; nobody edits ours. Everything is named
 # with its schema: extensions may live in any, and a restore runs with an empty search_path.
 PLAIN = """
-CREATE FUNCTION hub_plain(name text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION hub_plain(name text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT regexp_replace(
         ' ' || lower({unaccent}.unaccent('{unaccent}.unaccent'::regdictionary, normalize(name, NFC))),
         '[[:punct:][:space:]]+', ' ', 'g')
 $$
 """
 
-# (program_id + 0): as a plain column it would be a beginning that the workers' look-up by the unique key
-# fits too, and on a table without statistics the planner took it, for a thousand times the work
-MEMBERS = """
-CREATE INDEX members_by_name ON members USING gin (program_id {btree_gin}.int8_ops, hub_plain(name) {pg_trgm}.gin_trgm_ops);
-CREATE INDEX members_by_beginning ON members (program_id, (hub_plain(name)) COLLATE "C");
-CREATE INDEX members_newest ON members (program_id, id DESC) WHERE alias_of IS NULL;
-CREATE INDEX identities_by_value ON identities ((program_id + 0), kind, value COLLATE "C");
-CREATE INDEX identities_by_last_digits ON identities (program_id, (reverse(value)) COLLATE "C") WHERE kind = 'phone';
-CREATE INDEX merge_suggestions_of_other ON merge_suggestions (other_id) WHERE settled_at IS NULL;
-"""
-
-ORDERS = """
-ALTER TABLE transactions ADD COLUMN total bigint, ADD COLUMN claim_member_id bigint;
+# what a broken-off run has made already is left as it is
+COLUMNS = """
+ALTER TABLE transactions ADD COLUMN IF NOT EXISTS total bigint, ADD COLUMN IF NOT EXISTS claim_member_id bigint;
+ALTER TABLE transactions DROP CONSTRAINT IF EXISTS transactions_claim_member;
 ALTER TABLE transactions ADD CONSTRAINT transactions_claim_member FOREIGN KEY (program_id, claim_member_id)
     REFERENCES members (program_id, id) NOT VALID;
-ALTER TABLE transactions VALIDATE CONSTRAINT transactions_claim_member;
-CREATE INDEX transactions_newest ON transactions (program_id, (coalesce(placed_at, created_at)) DESC, id DESC);
-CREATE INDEX transactions_of_channel ON transactions (channel_id, (coalesce(placed_at, created_at)) DESC, id DESC);
-CREATE INDEX transactions_in_state ON transactions (program_id, state, (coalesce(placed_at, created_at)) DESC, id DESC);
-CREATE INDEX transactions_without_points ON transactions (program_id, (coalesce(placed_at, created_at)) DESC, id DESC)
-    WHERE points = 0 OR member_id IS NULL;
-CREATE INDEX transactions_by_number ON transactions (program_id, (lower(ltrim(number, '#'))) COLLATE "C", id DESC)
-    WHERE number <> '';
-CREATE INDEX transactions_by_total ON transactions
-    (program_id, (coalesce(total, goods_net + goods_tax + shipping)), (coalesce(placed_at, created_at)) DESC, id DESC);
-CREATE INDEX suspected_twins_of_other ON suspected_twins (other_id);
 """
+VALIDATE = "ALTER TABLE transactions VALIDATE CONSTRAINT transactions_claim_member"
+
+WHEN = "(coalesce(placed_at, created_at)) DESC, id DESC"
+INDEXES = {
+    "members_by_name": "members USING gin (program_id {btree_gin}.int8_ops, hub_plain(name) {pg_trgm}.gin_trgm_ops)",
+    "members_by_beginning": 'members (program_id, (hub_plain(name)) COLLATE "C")',
+    "members_newest": "members (program_id, id DESC) WHERE alias_of IS NULL",
+    # an expression, so that nobody takes it for the unique key when there are no statistics yet
+    "identities_by_value": "identities ((CAST(program_id AS text) || ':' || kind || ':' || value) COLLATE \"C\")",
+    "identities_by_last_digits": "identities (program_id, (reverse(value)) COLLATE \"C\") WHERE kind = 'phone'",
+    "merge_suggestions_of_other": "merge_suggestions (other_id) WHERE settled_at IS NULL",
+    "transactions_newest": f"transactions (program_id, {WHEN})",
+    "transactions_of_channel": f"transactions (program_id, channel_id, {WHEN})",
+    "transactions_in_state": f"transactions (program_id, state, {WHEN})",
+    "transactions_without_points": f"transactions (program_id, {WHEN}) WHERE points = 0 OR member_id IS NULL",
+    "transactions_by_number":
+        "transactions (program_id, (lower(ltrim(number, '#'))) COLLATE \"C\", id DESC) WHERE number <> ''",
+    "transactions_by_total":
+        f"transactions (program_id, (coalesce(total, goods_net + goods_tax + shipping)), {WHEN})",
+    "suspected_twins_of_other": "suspected_twins (other_id)",
+}
 
 
 def upgrade() -> None:
+    """The indexes one by one and without holding up a writer, as in 0004."""
     schemas = {row.name: row.schema for row in op.get_bind().execute(text(
         "SELECT e.extname AS name, quote_ident(n.nspname) AS schema FROM pg_extension e "
         "JOIN pg_namespace n ON n.oid = e.extnamespace"
     ))}
     op.execute(f"GRANT USAGE ON SCHEMA {schemas['unaccent']} TO hub_app")
-    for part in (PLAIN.format(**schemas), MEMBERS.format(**schemas), ORDERS):
-        op.execute(part)
+    op.execute(PLAIN.format(**schemas))
+    op.execute(COLUMNS)
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = '10min'")
+        for name, what in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {what.format(**schemas)}")
+        op.execute("SET lock_timeout = '5s'")
+    op.execute(VALIDATE)
