@@ -94,15 +94,13 @@ def row_id(session: Session, program_id: int, public_id: str) -> int | None:
 
 _ROOTS = """SELECT coalesce(m.alias_of, m.id) AS root FROM ({found}) AS f JOIN members m ON m.id = f.member_id
             ORDER BY f.member_id DESC"""
-_VALUE = "(CAST(program_id AS text) || ':' || kind || ':' || value) COLLATE \"C\""
-_KEY = f"""SELECT member_id FROM identities
-           WHERE {_VALUE} = concat_ws(':', CAST(:program AS text), CAST(:kind AS text), CAST(:value AS text))
-             AND gone_at IS NULL LIMIT :limit"""
-_BEGINS = f"""SELECT member_id FROM identities
-              WHERE {_VALUE} >= concat_ws(':', CAST(:program AS text), CAST(:kind AS text), CAST(:low AS text))
-                AND {_VALUE} < concat_ws(':', CAST(:program AS text), CAST(:kind AS text), CAST(:high AS text))
-                AND gone_at IS NULL
-              ORDER BY {_VALUE} LIMIT :limit"""
+_KEY = """SELECT member_id FROM identities
+          WHERE program_id + 0 = :program AND kind = :kind AND value COLLATE "C" = :value AND gone_at IS NULL
+          LIMIT :limit"""
+_BEGINS = """SELECT member_id FROM identities
+             WHERE program_id + 0 = :program AND kind = :kind AND value COLLATE "C" >= :low
+               AND value COLLATE "C" < :high AND gone_at IS NULL
+             ORDER BY value COLLATE "C" LIMIT :limit"""
 _ENDS = """SELECT member_id FROM identities
            WHERE program_id = :program AND kind = 'phone' AND reverse(value) COLLATE "C" >= :low
              AND reverse(value) COLLATE "C" < :high AND gone_at IS NULL
