@@ -45,6 +45,8 @@ SECONDS = 3.0
 """How long a rehearsal may take."""
 _BATCH = 50
 _BATCH_BYTES = 8 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
+"""Messages of one sale that are larger than this together are not rehearsed."""
 _TRIES = 3
 _LIMITS = "SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '3s'"
 
@@ -74,6 +76,8 @@ class Forecast:
     points: int = 0
     member: str | None = None
     """`mem_...` whose points move; None when it is a member who does not exist yet."""
+    moves: tuple[tuple[str | None, int], ...] = ()
+    """Where several members' points move: each with theirs; `points` is then their sum."""
     what: str | None = None
     """For outbound ones what is sent: create_code, revoke_code, set_balance, fetch."""
     about: str | None = None
@@ -88,7 +92,7 @@ class Forecast:
 
     def as_json(self) -> dict[str, Any]:
         """Only what is said."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, 0, "")}
+        return {name: value for name, value in asdict(self).items() if value not in (None, 0, "", ())}
 
 
 @dataclass(slots=True)
@@ -213,6 +217,8 @@ def _batches(
         units = [together] if sale else [[i] for i in together]
         for unit in units:
             size = sum(sized[i] for i in [*batch, *unit])
+            if sum(sized[i] for i in unit) > _MOST_BYTES:
+                continue
             if batch and (len(batch) + len(unit) > _BATCH or size > _BATCH_BYTES):
                 yield batch
                 batch = []
@@ -224,15 +230,27 @@ def _batches(
 def _sales(runtime: Runtime, program_id: int, rows: Sequence[Row[Any]], ends: float) -> dict[int, str]:
     """Which sale each is about, as its connector understands it now."""
     found: dict[int, str] = {}
-    for start in range(0, len(rows), _BATCH):
+    for ids in _parts({row.id: row.bytes for row in rows}):
         if time.monotonic() > ends:
             break
         with runtime.sessions() as session:
-            part = _load(session, program_id, [r.id for r in rows[start : start + _BATCH]])
+            part = _load(session, program_id, ids)
             for understood in _understood(runtime, session, program_id, part):
                 for channel_id, external_id in understood.keys[:1]:
                     found[understood.delivery.id] = f"{channel_id}:{external_id}"
     return found
+
+
+def _parts(sized: Mapping[int, int]) -> Iterator[list[int]]:
+    """Ids, a few at a time, and no more than fit into memory: one body has up to 10 MB."""
+    part: list[int] = []
+    for delivery_id, size in sized.items():
+        if part and (len(part) == _BATCH or sum(sized[i] for i in part) + size > _BATCH_BYTES):
+            yield part
+            part = []
+        part.append(delivery_id)
+    if part:
+        yield part
 
 
 def _understood(
@@ -307,9 +325,15 @@ def _carry_out(
     batch = Batch.read(runtime, session, program_id, _load(session, program_id, ids))
     finishes, transactions = batch.rehearse(session)
     about = {u.delivery.id: _ids(u.keys, transactions) for u in batch.understood}
-    return [(f, about[f.delivery.id]) for f in finishes], _effects(
-        session, program_id, dict(last._mapping)
-    )
+    effects = _effects(session, program_id, dict(last._mapping))
+    return [(f, about[f.delivery.id]) for f in finishes], _with_uses(effects, transactions)
+
+
+def _with_uses(effects: Sequence[Effect], transactions: Mapping[Key, Transaction]) -> list[Effect]:
+    """What a code's further use costs is an entry of its voucher, not of a sale: it is told with the
+    sale of the batch that carries a code."""
+    coded = next((t.id for t in transactions.values() if t.sale is not None and t.sale.codes), None)
+    return [replace(e, transaction=coded) if e.transaction is None else e for e in effects]
 
 
 def _ids(keys: Sequence[Key], transactions: Mapping[Key, Transaction]) -> set[int]:
@@ -344,10 +368,23 @@ def _forecast(finish: Finish, states: Mapping[int, str], effects: Sequence[Effec
         kind: Kind = "right" if now == "waiting" else "waits"
         return Forecast(kind, outcome="waiting", reason=finish.reason)
     if effects:
-        member = next((e.member for e in effects if not e.is_new), None)
-        points = sum(e.points for e in effects)
-        return Forecast("changes", points, member, outcome=finish.outcome, reason=finish.reason)
+        return _moving(finish, effects)
     return Forecast(_unchanged(now), outcome=finish.outcome, reason=finish.reason)
+
+
+def _moving(finish: Finish, effects: Sequence[Effect]) -> Forecast:
+    moved: dict[str | None, int] = defaultdict(int)
+    for effect in effects:
+        moved[None if effect.is_new else effect.member] += effect.points
+    several = {m: n for m, n in moved.items() if n} if len(moved) > 1 else {}
+    return Forecast(
+        "changes",
+        sum(moved.values()),
+        next(iter(moved)) if len(moved) == 1 else None,
+        tuple(several.items()),
+        outcome=finish.outcome,
+        reason=finish.reason,
+    )
 
 
 def _unchanged(state: str) -> Kind:

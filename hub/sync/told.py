@@ -160,15 +160,19 @@ def reason(
 
 
 def one(
-    given: Mapping[str, Any], own: Mapping[str, str] = words.NO_WORDS, *, member: str | None = None
+    given: Mapping[str, Any],
+    own: Mapping[str, str] = words.NO_WORDS,
+    *,
+    names: Mapping[str, str] = words.NO_WORDS,
 ) -> str:
-    """What was forecast of one delivery."""
+    """What was forecast of one delivery; `names` are those of the members it speaks of."""
     kind = str(given.get("kind"))
     if kind == "changes" and given.get("what"):
         action = _(ACTION_WORDS[given["what"]], about=given.get("about", ""))
         return _("Would {action}.", action=action)
     if kind == "changes":
-        return _moves(int(given.get("points", 0)), member)
+        moves = given.get("moves") or [(given.get("member"), given.get("points", 0))]
+        return " ".join(_moves(int(points), names.get(m, m) if m else None) for m, points in moves)
     if kind not in BECAUSE_WORDS:
         return _(FORECAST_WORDS.get(kind, FORECAST_WORDS["unsure"]))
     code = given.get("code") or given.get("reason") or given.get("outcome") or ""

@@ -172,6 +172,38 @@ def test_it_ends_when_its_time_is_up(hub: Hub, till: Channel) -> None:
     assert (summary["total"], summary["of"]) == (3, 0)
 
 
+def test_what_a_codes_second_use_costs_is_said(hub: Hub, till: Channel) -> None:
+    send(hub, till, "m0", signed.till_sale(0, "0912345678", 100_000))
+    hub.work()
+    redeem(hub)
+    (voucher,) = hub.rows("SELECT code FROM vouchers")
+    send(hub, till, "m1", signed.till_sale(1, "0912345678", 20_000, codes=[voucher.code]))
+    hub.work()
+    send(hub, till, "m2", signed.till_sale(2, "0987654321", 10_000, codes=[voucher.code]))
+    send(hub, till, "m3", signed.till_sale(3, "0987654321", 10_000))
+    ids = park_all(hub)
+    said = rehearsed(hub, ids)
+    summary = said.summary()
+    assert (summary["given"], summary["given_to"]) == (2, 1)
+    assert (summary["taken"], summary["taken_from"]) == (5, 1)
+    (ann,) = hub.rows("SELECT public_id FROM members")
+    assert set(said.forecasts[ids[0]].moves) == {(None, 1), (ann.public_id, -5)}
+    replay(hub, ids)
+    assert (hub.balance(phone="+84912345678"), hub.balance(phone="+84987654321")) == (10 - 5 + 2 - 5, 2)
+
+
+def test_a_large_message_is_read_by_itself(
+    hub: Hub, till: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell(hub, till, 3)
+    ids = park_all(hub)
+    monkeypatch.setattr(rehearse, "_BATCH_BYTES", 10)
+    assert [len(part) for part in rehearse._parts({1: 11, 2: 3, 3: 3, 4: 9})] == [1, 2, 1]
+    assert rehearsed(hub, ids).summary()["changes"] == 3
+    monkeypatch.setattr(rehearse, "_MOST_BYTES", 10)
+    assert rehearsed(hub, ids).summary()["of"] == 0
+
+
 def test_another_programs_messages_are_not_rehearsed(hub: Hub, till: Channel) -> None:
     sell(hub, till, 2)
     ids = park_all(hub)

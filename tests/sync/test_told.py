@@ -95,8 +95,12 @@ def test_about_is_said_when_it_is_about() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"kind": "changes", "points": 42}, "Would give 42 points to Ann."),
-        ({"kind": "changes", "points": -1}, "Would take 1 point from Ann."),
+        ({"kind": "changes", "points": 42, "member": "mem_1"}, "Would give 42 points to Ann."),
+        ({"kind": "changes", "points": -1, "member": "mem_1"}, "Would take 1 point from Ann."),
+        (
+            {"kind": "changes", "points": -4, "moves": [[None, 1], ["mem_1", -5]]},
+            "Would give 1 point to a new member. Would take 5 points from Ann.",
+        ),
         ({"kind": "changes", "what": "create_code", "about": "HUB-1"}, "Would create the code HUB-1."),
         ({"kind": "right", "outcome": "no_change"}, "Is already right."),
         (
@@ -110,7 +114,7 @@ def test_about_is_said_when_it_is_about() -> None:
     ],
 )
 def test_one_delivery_is_told_by_itself(given: dict[str, Any], said: str) -> None:
-    assert told.one(given, member="Ann").startswith(said)
+    assert told.one(given, names={"mem_1": "Ann"}).startswith(said)
 
 
 def test_a_member_who_does_not_exist_yet_is_a_new_one() -> None:

@@ -236,7 +236,6 @@ def _own() -> dict[str, str]:
 def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
     own = words_of(item.kind)
     forecast = item.forecast or {}
-    member = forecast.get("member")
     row = asdict(item)
     ended = item.state not in ("planned", "released", "left_alone")
     state = {"failing": "failed", "waiting": "waiting" if not item.code else "due"}.get(
@@ -247,7 +246,7 @@ def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         came = _(told.REPLAY_WORDS[item.reason])
     return {
         **row,
-        "forecast": told.one(forecast, own, member=names.get(member, member) if member else None),
+        "forecast": told.one(forecast, own, names=names),
         "came": came,
         "said": exactly(item.detail, came),
         "topic_words": topic(item.topic),
@@ -258,13 +257,18 @@ def _shown(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
 
 def _names(session: Session, items: Sequence[Item]) -> dict[str, str]:
     """Members by id, with their names where they have one."""
-    ids = {str(i.forecast["member"]) for i in items if i.forecast and i.forecast.get("member")}
+    ids = {member for item in items for member in _members(item.forecast or {})}
     rows = run(
         session,
         "SELECT public_id, name FROM members WHERE program_id = :program AND public_id = ANY(:ids)",
         {"program": visit().program.id, "ids": sorted(ids)},
     )
     return {row.public_id: row.name or row.public_id for row in rows}
+
+
+def _members(forecast: Mapping[str, Any]) -> list[str]:
+    moves = forecast.get("moves") or [(forecast.get("member"), 0)]
+    return [str(member) for member, _points in moves if member]
 
 
 def _people(session: Session, actors: Sequence[str]) -> dict[str, str]:
