@@ -42,6 +42,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         test_servers.end_left_behind()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not looked at in a browser is said once, loudly."""
+    found = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    unseen = [text for text in found if "BROWSER TESTS SKIPPED" in text]
+    if unseen:
+        why = unseen[0].partition("BROWSER TESTS SKIPPED: ")[2].rstrip("')")
+        line = f"{len(unseen)} BROWSER TESTS SKIPPED, no page was opened: {why}"
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first: several processes then end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -24,7 +24,7 @@ def path() -> str:
     named = os.environ.get("CHROMIUM")
     if named:
         if shutil.which(named) is None:
-            raise NoBrowser(f"CHROMIUM={named} is no program")
+            raise NoBrowser(f"BROWSER TESTS SKIPPED: CHROMIUM={named} is no program")
         return named
     return _found() or _installed()
 
