@@ -175,6 +175,7 @@ def test_failures_stand_in_groups_whose_link_shows_as_many_as_it_says(
     page = desk.get("./deliveries").text
     (there,) = re.findall(r'href="([^"]+)">See the 3<', page)
     found = desk.get(there.replace("&amp;", "&")).text
+    assert "More filters (3 in use)" in found
     assert len(re.findall("<tr data-href", found)) == 3
     assert "See it" in page
 
