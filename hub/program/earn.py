@@ -7,10 +7,11 @@ sum to the points. Standard library only; nothing here raises: what earns nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hub.program.rules import (
     MAX_POINTS,
@@ -74,31 +75,18 @@ def _is_named(lines: LineFilter, line: BasketLine) -> bool:
 
 @dataclass(slots=True)
 class _Earned:
-    """What one rule gives: its points as far as they come from lines, and the rest."""
+    """What one rule gives, and the weights by which its lines (None: the bill as a whole) bring it."""
 
     rule: EarnRule
+    points: Fraction
+    weights: Sequence[tuple[BasketLine | None, Fraction | int]]
     steps: list[Step]
-    by_line: list[tuple[BasketLine, Fraction]] = field(default_factory=list)
-    of_bill: Fraction = Fraction(0)
     more: Fraction = Fraction(0)
     """What multipliers add."""
 
     @property
     def total(self) -> Fraction:
         return self.points + self.more
-
-    @property
-    def points(self) -> Fraction:
-        return self.of_bill + sum((points for _, points in self.by_line), Fraction(0))
-
-    def scale_to(self, points: Fraction) -> None:
-        """Bring the points to this sum, each part in proportion."""
-        present = self.points
-        if not present:
-            self.of_bill = points
-            return
-        self.of_bill = self.of_bill * points / present
-        self.by_line = [(line, share * points / present) for line, share in self.by_line]
 
 
 def _recompute(rules: Rules, basket: Basket) -> Judgement:
@@ -122,7 +110,8 @@ def _by_rules(rules: Rules, basket: Basket) -> tuple[list[_Earned], list[tuple[s
     for rule in rules.earn:
         if rule.alone and earned:
             continue
-        why = _why_not(rule.when, basket, as_sold=rules.minimum_after_refund == "as_at_sale")
+        as_sold = rules.minimum_after_refund == "as_at_sale"
+        why = _why_not(rule.when, basket, rules.time_zone, as_sold=as_sold)
         if why is not None:
             idle.append((why, []))
             continue
@@ -159,44 +148,39 @@ def _by_rule(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]
     if rule.kind in {"per_amount", "percent"}:
         return _by_amount(rule, basket)
     counted = [line for line in basket.lines if exclusion(rule.lines, line) is None]
-    pieces = sum((line.quantity for line in counted), Fraction(0))
     if not any(line.left > 0 or line.quantity > 0 for line in counted):
         return "nothing_left_that_earns", []
     if rule.kind == "per_order":
         step = {"code": "per_order", "points": text(rule.points), "rule": rule.id}
-        return _Earned(rule, [step], of_bill=rule.points)
-    by_line = [(line, line.quantity * rule.points) for line in counted if line.quantity > 0]
+        return _Earned(rule, rule.points, [(None, 1)], [step])
+    weights = [(line, line.quantity) for line in counted if line.quantity > 0]
+    pieces = Fraction(sum(quantity for _, quantity in weights))
     step = {
         "code": "per_quantity",
         "points": text(pieces * rule.points),
         "each": text(rule.points),
         "pieces": text(pieces),
     }
-    return _Earned(rule, [step], by_line)
+    return _Earned(rule, pieces * rule.points, weights, [step])
 
 
 def _by_amount(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]:
     per = rule.per.get(basket.currency)
     if per is None:
         return "currency_earns_nothing", []
-    shares, excluded = _shares(rule, basket)
-    basis = sum(amount for _, amount in shares)
+    basis, weights, steps = _shares(rule, basket)
     if basis <= 0:
-        return "nothing_left_that_earns", excluded
-    rate = rule.points / per if rule.kind == "per_amount" else rule.percent / (100 * per)
-    one = _Earned(rule, excluded)
-    one.by_line = [(line, amount * rate) for line, amount in shares if line is not None]
-    one.of_bill = sum((amount * rate for line, amount in shares if line is None), Fraction(0))
-    if rule.whole_steps:
-        one.scale_to(basis // per * rule.points)
-    one.steps.append(_rate(rule, one.points, per, basis, basket.currency))
+        return "nothing_left_that_earns", steps
+    if rule.kind == "percent":
+        points = basis * rule.percent / (100 * per)
+    else:
+        points = (basis // per if rule.whole_steps else Fraction(basis, per)) * rule.points
+    steps.append(_rate(rule, points, per, basis, basket.currency))
     if rule.rounding is not None:
-        whole = Fraction(rounded(one.points, rule.rounding))
-        if whole != one.points:
-            change = text(whole - one.points)
-            one.steps.append({"code": "rounding", "points": change, "mode": rule.rounding})
-            one.scale_to(whole)
-    return one
+        exact, points = points, Fraction(rounded(points, rule.rounding))
+        if points != exact:
+            steps.append({"code": "rounding", "points": text(points - exact), "mode": rule.rounding})
+    return _Earned(rule, points, weights, steps)
 
 
 def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str) -> Step:
@@ -207,36 +191,49 @@ def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str)
     return {"code": code, "points": text(points), "each": text(rule.points), **numbers}
 
 
-def _shares(rule: EarnRule, basket: Basket) -> tuple[list[tuple[BasketLine | None, int]], list[Step]]:
-    """The amounts that earn, by line (None: shipping), and a step for what does not."""
-    shares: list[tuple[BasketLine | None, int]] = []
+def _shares(
+    rule: EarnRule, basket: Basket
+) -> tuple[int, list[tuple[BasketLine | None, Fraction | int]], list[Step]]:
+    """The amount that earns, its parts by line (None: shipping), and a step for what does not."""
+    basis = 0
+    shares: list[tuple[BasketLine | None, Fraction | int]] = []
     excluded: dict[str, int] = {}
     for line in basket.lines:
         amount = line.left + (line.left_tax if rule.tax == "in" else 0)
         reason = exclusion(rule.lines, line)
         if reason is None:
+            basis += amount
             shares.append((line, amount))
         elif reason != "not_named":
             excluded[reason] = excluded.get(reason, 0) + amount
     if rule.shipping == "in":
         tax = basket.shipping_tax_left if rule.tax == "in" else 0
+        basis += basket.shipping_left + tax
         shares.append((None, basket.shipping_left + tax))
-    return shares, [
-        {"code": "excluded", "points": "0", "what": what, "amount": amount, "currency": basket.currency}
-        for what, amount in sorted(excluded.items())
-        if amount
-    ]
+    return (
+        basis,
+        shares,
+        [
+            {
+                "code": "excluded",
+                "points": "0",
+                "what": what,
+                "amount": amount,
+                "currency": basket.currency,
+            }
+            for what, amount in sorted(excluded.items())
+            if amount
+        ],
+    )
 
 
 # --- when ----------------------------------------------------------------------------------------
 
 
-def _why_not(when: Condition, basket: Basket, *, as_sold: bool) -> str | None:
+def _why_not(when: Condition, basket: Basket, zone: str, *, as_sold: bool) -> str | None:
     """The reason why a rule does not apply to this bill; None: it does."""
-    if when.minimum:
-        least = when.minimum.get(basket.currency)
-        if least is None or bill(basket, as_sold=as_sold) < least:
-            return "bill_too_small"
+    if not _is_large_enough(when, basket, as_sold=as_sold):
+        return "bill_too_small"
     if when.channels and not when.channels & basket.channels:
         return "other_channel"
     if when.locations and basket.location not in when.locations:
@@ -245,7 +242,14 @@ def _why_not(when: Condition, basket: Basket, *, as_sold: bool) -> str | None:
         return "bill_discounted"
     if basket.paid_with_points and not when.paid_with_points:
         return "bill_paid_with_points"
-    return None if _is_time(when, basket.placed_at) else "other_time"
+    return None if _is_time(when, basket.placed_at, zone) else "other_time"
+
+
+def _is_large_enough(when: Condition, basket: Basket, *, as_sold: bool) -> bool:
+    if not when.minimum:
+        return True
+    least = when.minimum.get(basket.currency)
+    return least is not None and bill(basket, as_sold=as_sold) >= least
 
 
 def bill(basket: Basket, *, as_sold: bool) -> int:
@@ -257,7 +261,7 @@ def bill(basket: Basket, *, as_sold: bool) -> int:
     return lines + basket.shipping_left + basket.shipping_tax_left
 
 
-def _is_time(when: Condition, placed_at: datetime | None) -> bool:
+def _is_time(when: Condition, placed_at: datetime | None, zone: str) -> bool:
     if not (when.windows or when.weekdays or when.hours):
         return True
     if placed_at is None:
@@ -266,8 +270,9 @@ def _is_time(when: Condition, placed_at: datetime | None) -> bool:
         (w.starts is None or w.starts <= placed_at) and (w.ends is None or placed_at < w.ends)
         for w in when.windows
     )
-    on_day = not when.weekdays or placed_at.isoweekday() in when.weekdays
-    return in_window and on_day and _is_hour(when.hours, placed_at.time())
+    local = placed_at.astimezone(ZoneInfo(zone))
+    on_day = not when.weekdays or local.isoweekday() in when.weekdays
+    return in_window and on_day and _is_hour(when.hours, local.time())
 
 
 def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
@@ -286,17 +291,26 @@ def _multiply(rules: Rules, earned: _Earned, basket: Basket) -> None:
     """Add what each multiplier adds to one rule's points, one after the other, a step each."""
     so_far: list[Multiplier] = []
     for multiplier in rules.multipliers:
-        if _why_not(multiplier.when, basket, as_sold=False) is not None:
+        if _why_not(multiplier.when, basket, rules.time_zone, as_sold=False) is not None:
             continue
-        more = Fraction(0)
-        for line, points in (*earned.by_line, (None, earned.of_bill)):
-            before = _factor(rules, so_far, line)
-            more += points * (_factor(rules, [*so_far, multiplier], line) - before)
+        more = earned.points * _surplus(rules, earned, so_far, multiplier)
         so_far.append(multiplier)
         if more:
             step = {"code": "multiplier", "points": text(more), "rule": multiplier.id}
             earned.steps.append({**step, "factor": text(multiplier.factor)})
             earned.more += more
+
+
+def _surplus(
+    rules: Rules, earned: _Earned, so_far: Sequence[Multiplier], multiplier: Multiplier
+) -> Fraction:
+    """By how much one more multiplier raises the factor of these points, their lines weighed."""
+    raised, whole = Fraction(0), Fraction(0)
+    for line, weight in earned.weights:
+        factor = _factor(rules, [*so_far, multiplier], line) - _factor(rules, so_far, line)
+        raised += weight * factor
+        whole += weight
+    return raised / whole if whole else Fraction(0)
 
 
 def _factor(rules: Rules, multipliers: Sequence[Multiplier], line: BasketLine | None) -> Fraction:

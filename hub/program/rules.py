@@ -212,11 +212,11 @@ class BasketLine:
     product: str | None = None
     tags: tuple[str, ...] = ()
     discounted: bool = False
-    quantity: Fraction = Fraction(1)
+    quantity: Fraction | int = 1
     """Pieces that are left."""
     sold: int = 0
     sold_tax: int = 0
-    sold_quantity: Fraction = Fraction(1)
+    sold_quantity: Fraction | int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,6 @@ class Basket:
     shipping: int = 0
     shipping_tax: int = 0
     placed_at: datetime | None = None
-    """In the program's time zone."""
     channels: frozenset[str] = frozenset()
     """The kind and the id of the channel it came through."""
     location: str | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
 from hub.program.earn import evaluate
@@ -62,8 +62,8 @@ def judge(sale: Sale, fold: Fold, facts: LineFacts, situation: Situation) -> Ver
     if ignored:
         judgement = Judgement(0, ({"code": ignored, "points": "0"},), ignored)
     else:
-        whole = basket(sale, standing, facts)
-        judgement = evaluate(rules, _placed(whole, sale, situation, placed_at, rules))
+        whole = basket(sale, standing, facts, situation, placed_at)
+        judgement = evaluate(rules, whole)
     return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored)
 
 
@@ -76,8 +76,14 @@ def why_ignored(sale: Sale) -> str | None:
     return None
 
 
-def basket(sale: Sale, standing: Standing, facts: LineFacts) -> Basket:
-    """What was sold and what is left of it, as the rules look at it."""
+def basket(
+    sale: Sale,
+    standing: Standing,
+    facts: LineFacts,
+    situation: Situation | None = None,
+    placed_at: datetime | None = None,
+) -> Basket:
+    """What was sold and what is left of it, with where and when, as the rules look at it."""
     left = remaining_by_line(sale)
     lines = tuple(_line(line, left.get(line.key, line.net), facts) for line in sale.lines)
     shipping = shipping_left(sale)
@@ -90,6 +96,9 @@ def basket(sale: Sale, standing: Standing, facts: LineFacts) -> Basket:
         shipping_tax,
         sale.shipping,
         sale.shipping_tax,
+        placed_at=placed_at,
+        channels=frozenset((situation.kind, situation.channel)) if situation else frozenset(),
+        location=sale.place.location,
         discounted=any(line.discounted for line in lines),
         paid_with_points=any(p.kind == "points" and p.amount > 0 for p in sale.payments),
     )
@@ -97,7 +106,7 @@ def basket(sale: Sale, standing: Standing, facts: LineFacts) -> Basket:
 
 def _line(line: Line, left: int, facts: LineFacts) -> BasketLine:
     amount = left if line.kind in GOODS_KINDS else line.net
-    sold = Fraction(line.quantity)
+    sold = _pieces(line.quantity)
     return BasketLine(
         line.kind.value,
         amount,
@@ -114,27 +123,22 @@ def _line(line: Line, left: int, facts: LineFacts) -> BasketLine:
     )
 
 
-def _pieces_left(line: Line, sold: Fraction, left: int) -> Fraction:
+def _pieces(quantity: Decimal) -> Fraction | int:
+    """Whole pieces as a whole number: most are, and fractions are slow."""
+    whole = int(quantity)
+    return whole if whole == quantity else Fraction(quantity)
+
+
+def _pieces_left(line: Line, sold: Fraction | int, left: int) -> Fraction | int:
     """Pieces that stay: what the platform says, else whole pieces in the share of the money that is
     left. A piece that was free stays until the platform says that it came back."""
     if line.current_quantity is not None:
-        return Fraction(line.current_quantity)
+        return _pieces(line.current_quantity)
     if line.net <= 0 or left >= line.net:
         return sold
-    share = sold * max(0, left) / line.net
-    return share if sold.denominator != 1 else Fraction(share.numerator // share.denominator)
-
-
-def _placed(
-    whole: Basket, sale: Sale, situation: Situation, placed_at: datetime, rules: Rules
-) -> Basket:
-    """The basket with where and when it was sold."""
-    return replace(
-        whole,
-        placed_at=placed_at.astimezone(ZoneInfo(rules.time_zone)),
-        channels=frozenset({situation.kind, situation.channel}),
-        location=sale.place.location,
-    )
+    if isinstance(sold, int):
+        return sold * max(0, left) // line.net
+    return sold * max(0, left) / line.net
 
 
 def _standing(sale: Sale, *, void: bool) -> Standing:
