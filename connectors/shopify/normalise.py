@@ -210,6 +210,10 @@ def _fetched_customer(message: _Message) -> Happening:
 
 def _fetched_product(message: _Message) -> Happening:
     node = _node(message.body, "product")
+    asked = message.inbound.headers.get(words.LOOKUP)
+    if node is None and asked:
+        # deleted, or not ours to see: nothing more will be known of it, and its sales must not wait
+        return Product(asked, None, ())
     if node is None:
         return _not_visible(message.inbound)
     product = load(schemas.GRAPH_PRODUCT, node, root="$.data.product")

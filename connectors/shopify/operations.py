@@ -30,8 +30,8 @@ query CodeByCode($code: String!) {
     id
     codeDiscount {
       __typename
-      ... on DiscountCodeBasic { title status }
-      ... on DiscountCodeFreeShipping { title status }
+      ... on DiscountCodeBasic { title status asyncUsageCount }
+      ... on DiscountCodeFreeShipping { title status asyncUsageCount }
     }
   }
 }
@@ -41,6 +41,15 @@ CODE_DEACTIVATE = """
 mutation CodeDeactivate($id: ID!) {
   discountCodeDeactivate(id: $id) {
     codeDiscountNode { id }
+    userErrors { field message code }
+  }
+}
+"""
+
+CODE_DELETE = """
+mutation CodeDelete($id: ID!) {
+  discountCodeDelete(id: $id) {
+    deletedCodeDiscountId
     userErrors { field message code }
   }
 }
@@ -229,6 +238,7 @@ DOCUMENTS: tuple[str, ...] = (
     CODE_CREATE,
     CODE_BY_CODE,
     CODE_DEACTIVATE,
+    CODE_DELETE,
     METAFIELDS_SET,
     ORDER,
     ORDER_LINES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -24,8 +25,10 @@ def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
     """Make a discount that this code, once, and this customer alone can use.
 
     Shopify keeps codes unique without regard to case. When it says TAKEN, or no answer came, the
-    code is looked up and counts as ours if its title carries the voucher's id. Raises `Rejected`
-    with code `code_taken` when it is somebody else's.
+    code is looked up and counts as ours if its title carries the voucher's id. One of ours that has
+    ended or was used cannot be used again: it is deleted and made anew (the hub re-opens a code when
+    the order that used it is cancelled). Raises `Rejected` with code `code_taken` when it is somebody
+    else's.
     """
     admin = Admin(channel)
     discount = _discount(command, _currency_for(channel, admin, command))
@@ -34,7 +37,11 @@ def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
     except Rejected as error:
         if error.code != "taken":
             raise
-        return _already_ours(admin, command)
+        present = _ours(admin, command)
+        if not present.is_spent:
+            return Receipt(external_id=present.id, changed=False, note="already_there")
+        admin.change("discountCodeDelete", operations.CODE_DELETE, id=present.id)
+        made = admin.change("discountCodeBasicCreate", operations.CODE_CREATE, input=discount)
     except ChannelDown as error:
         return _perhaps_made(admin, command, error)
     return Receipt(external_id=_node_id(made))
@@ -47,12 +54,11 @@ def revoke_code(channel: ChannelHandle, command: RevokeCode) -> Receipt:
     found = _look_up(admin, command.code)
     if found is None:
         return _deactivate_unfound(admin, command)
-    node_id, title, status = found
-    if not (node_id == command.external_id or _is_ours(title, command.voucher_id)):
+    if not (found.id == command.external_id or _is_ours(found.title, command.voucher_id)):
         return Receipt(changed=False, note="another_discount")
-    if status == "expired":
-        return Receipt(external_id=node_id, changed=False, note="expired_already")
-    return Receipt(external_id=node_id, changed=_deactivate(admin, node_id))
+    if found.status == "expired":
+        return Receipt(external_id=found.id, changed=False, note="expired_already")
+    return Receipt(external_id=found.id, changed=_deactivate(admin, found.id))
 
 
 def set_balance(channel: ChannelHandle, command: SetBalance) -> Receipt:
@@ -134,22 +140,44 @@ def _customer_gid(customer: CustomerKey) -> str:
 # --- looking up --------------------------------------------------------------------------------
 
 
-def _look_up(admin: Admin, code: str) -> tuple[str, str, str] | None:
-    """Id, title and status (lower case) of a code; immediate and without regard to case, where a
+@dataclass(frozen=True, slots=True)
+class _Discount:
+    """A code as the shop has it."""
+
+    id: str
+    title: str
+    status: str
+    """Lower case."""
+    uses: int
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it can be used no more; each of ours may be used once."""
+        return self.status == "expired" or self.uses > 0
+
+
+def _look_up(admin: Admin, code: str) -> _Discount | None:
+    """A code as the shop has it; immediate and without regard to case, where a
     search over `discountNodes` still shows nothing right after a write."""
     node = admin.run(operations.CODE_BY_CODE, code=code).node("codeDiscountNodeByCode")
     if node is None:
         return None
     discount = node.get("codeDiscount")
     texts = discount if isinstance(discount, dict) else {}
-    return str(node.get("id")), str(texts.get("title") or ""), str(texts.get("status") or "").lower()
+    uses = texts.get("asyncUsageCount")
+    return _Discount(
+        str(node.get("id")),
+        str(texts.get("title") or ""),
+        str(texts.get("status") or "").lower(),
+        uses if isinstance(uses, int) else 0,
+    )
 
 
-def _already_ours(admin: Admin, command: CreateCode) -> Receipt:
+def _ours(admin: Admin, command: CreateCode) -> _Discount:
     found = _look_up(admin, command.code)
-    if found is None or not _is_ours(found[1], command.voucher_id):
+    if found is None or not _is_ours(found.title, command.voucher_id):
         raise Rejected("code_taken", "another discount of the shop already uses this code")
-    return Receipt(external_id=found[0], changed=False, note="already_there")
+    return found
 
 
 def _perhaps_made(admin: Admin, command: CreateCode, error: ChannelDown) -> Receipt:
@@ -160,9 +188,9 @@ def _perhaps_made(admin: Admin, command: CreateCode, error: ChannelDown) -> Rece
         found = _look_up(admin, command.code)
     except ChannelDown:
         raise error from None
-    if found is None or not _is_ours(found[1], command.voucher_id):
+    if found is None or not _is_ours(found.title, command.voucher_id) or found.is_spent:
         raise error
-    return Receipt(external_id=found[0], note="made_answer_lost")
+    return Receipt(external_id=found.id, note="made_answer_lost")
 
 
 def _is_ours(title: str, voucher_id: str) -> bool:

@@ -8,6 +8,8 @@ from hub.bulk import run
 from hub.desk.place import Desk, rehearsal
 from hub.ledger import merging
 from hub.members import view
+from hub.outbox import channels
+from hub.redemption import uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ def merge(desk: Desk, gone: int, kept: int) -> Merged:
     desk.note("member.merged", one, into=other)
     desk.note("member.merged_in", other, member=one)
     desk.tell_balances([kept])
+    known = channels.of_program(desk.session, desk.program.id)
+    uses.plan_where_known(desk.session, desk.program.id, [kept], known)
     after = view.balance(desk.session, kept, desk.runtime.clock())
     return Merged(before, brought, after["balance"], after["debt"])
 

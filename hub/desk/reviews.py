@@ -49,7 +49,8 @@ def decide(desk: Desk, transaction_id: str, *, approve: bool) -> int:
         {"review": review, "id": row.id},
     )
     desk.tell_balances(post_again(desk, (row.channel_id, row.external_id)))
-    deliveries.release(desk.session, {(row.channel_id, f"sale:{row.external_id}", False)})
+    outcome = "posted" if approve else "no_change"
+    deliveries.release(desk.session, {(row.channel_id, f"sale:{row.external_id}", False): outcome})
     desk.note(f"order.{review}", transaction_id)
     points: int = run(desk.session, "SELECT points FROM transactions WHERE id = :id", {"id": row.id})[
         0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -299,16 +299,16 @@ def failure(delivery: Claimed, fault: Fault, now: datetime, **more: Any) -> Fini
     )
 
 
-def release(session: Session, came: Collection[tuple[int, str, bool]]) -> None:
-    """What waited is done: (channel, subject, whether it waited for a look-up's answer). Its
+def release(session: Session, came: Mapping[tuple[int, str, bool], str]) -> None:
+    """What waited is done: (channel, subject, whether it waited for a look-up's answer) -> outcome. Its
     contribution was stored when it arrived."""
-    columns = {"channel_id": "bigint", "subject": "text", "fetched": "boolean"}
+    columns = {"channel_id": "bigint", "subject": "text", "fetched": "boolean", "outcome": "text"}
     if not came:
         return
-    rows = [dict(zip(columns, one, strict=True)) for one in sorted(came)]
+    rows = [dict(zip(columns, (*one, came[one]), strict=True)) for one in sorted(came)]
     run(
         session,
-        f"""UPDATE deliveries d SET state = 'done', outcome = 'posted', finished_at = clock_timestamp()
+        f"""UPDATE deliveries d SET state = 'done', outcome = r.outcome, finished_at = clock_timestamp()
             FROM {unnest(columns)}
             WHERE d.channel_id = r.channel_id AND d.subject = r.subject AND d.state = 'waiting'
               AND d.direction = 'inbound' AND (d.reason = 'fetch') = r.fetched""",

@@ -290,8 +290,9 @@ def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
 def _multiply(rules: Rules, earned: _Earned, basket: Basket) -> None:
     """Add what each multiplier adds to one rule's points, one after the other, a step each."""
     so_far: list[Multiplier] = []
+    as_sold = rules.minimum_after_refund == "as_at_sale"
     for multiplier in rules.multipliers:
-        if _why_not(multiplier.when, basket, rules.time_zone, as_sold=False) is not None:
+        if _why_not(multiplier.when, basket, rules.time_zone, as_sold=as_sold) is not None:
             continue
         more = earned.points * _surplus(rules, earned, so_far, multiplier)
         so_far.append(multiplier)

@@ -18,11 +18,19 @@ from hub.ledger.commands import Command
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Push
+from hub.program.rules import in_force
 from hub.transactions.judge import Situation
 from hub.transactions.post import Transaction
 
 ABSENT_STATES = frozenset({"unknown", "draft", "cancelled", "deleted"})
 """A sale in one of these does not use its code; an unpaid one does (E2)."""
+
+
+def _counts(transaction: Transaction) -> bool:
+    """Whether a sale uses the codes it carries: a copy of a sale made elsewhere does not, that one did
+    (rules.md A8)."""
+    copied = transaction.verdict is not None and transaction.verdict.ignored == "copy_of_another_channel"
+    return transaction.state not in ABSENT_STATES and not copied
 
 
 def code_key(code: str) -> str:
@@ -45,6 +53,8 @@ class Voucher:
     redemption_state: str
     taken: list[tuple[int, int]] = field(default_factory=list)
     """(member, points) that further uses have cost so far, the owner first."""
+    present: set[int] = field(default_factory=set)
+    """The sales that used it before this batch."""
     entries: int = 0
     """How many entries its uses have caused: their references go on from there."""
 
@@ -77,11 +87,13 @@ class Locked:
         self._store_uses()
         found = self._uses()
         everywhere = list(channels)
-        double_use = next(iter(situations.values())).versions[-1].double_use
+        versions = next(iter(situations.values())).versions
         members: set[int] = set()
         for voucher in self.vouchers:
             present = found.get(voucher.id, [])
-            members |= self._points(voucher, len(present), double_use)
+            # by the rules of the use that wins: neither arrival nor a later version changes that
+            rules = in_force(versions, present[0].placed_at) if present else versions[0]
+            members |= self._points(voucher, len(present), rules.double_use)
             self._state(voucher, present, everywhere)
         return members
 
@@ -94,7 +106,7 @@ class Locked:
             carried = {code_key(c) for c in (transaction.sale.codes if transaction.sale else ())}
             known = {code_key(c) for c in (transaction.before[0] if transaction.before else ())}
             for key in sorted((carried | known) & by_key.keys()):
-                present = key in carried and transaction.state not in ABSENT_STATES
+                present = key in carried and _counts(transaction)
                 values = (by_key[key], transaction.id, present)
                 rows.append(dict(zip(columns, values, strict=True)))
         run(
@@ -110,7 +122,7 @@ class Locked:
         found: dict[int, list[Any]] = {}
         for row in run(
             self.session,
-            """SELECT u.voucher_id, u.transaction_id, t.channel_id
+            """SELECT u.voucher_id, u.transaction_id, t.channel_id, t.placed_at
                FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
                WHERE u.voucher_id = ANY(:ids) AND u.present
                ORDER BY t.placed_at, t.channel_id, t.external_id""",
@@ -176,14 +188,26 @@ class Locked:
             {"winner": present[0].transaction_id if present else None, "id": voucher.id},
         )
         used_in = {row.channel_id for row in present}
-        if state == voucher.state and len(present) == voucher.uses:
+        if state == voucher.state and {row.transaction_id for row in present} == voucher.present:
             return
+        if state == "live":
+            self._plan_anew(voucher)
         topic = "revoke_code" if state == "used" else "create_code"
         elsewhere = [c for c in channels if c.id not in used_in]
         deliveries.enqueue(
             self.session, code_pushes(self.program_id, voucher.public_id, topic, elsewhere)
         )
         self._mark_used(voucher, used_in)
+
+    def _plan_anew(self, voucher: Voucher) -> None:
+        """Open again: until a channel says that it has the code, nobody may take it for gone there (an
+        answer may be lost, and the code be there all the same)."""
+        run(
+            self.session,
+            """UPDATE voucher_channels SET state = 'planned', updated_at = clock_timestamp()
+               WHERE voucher_id = :id AND state IN ('revoked', 'used', 'failed')""",
+            {"id": voucher.id},
+        )
 
     def _mark_used(self, voucher: Voucher, used_in: set[int]) -> None:
         run(
@@ -214,8 +238,21 @@ def lock(
         {"program": program_id, "keys": sorted(keys)},
     )
     vouchers = [Voucher(**row._mapping) for row in rows]
+    _load_present(session, vouchers)
     _load_taken(session, program_id, vouchers)
     return Locked(session, program_id, chain_key, vouchers, transactions)
+
+
+def _load_present(session: Session, vouchers: Sequence[Voucher]) -> None:
+    by_id = {v.id: v for v in vouchers}
+    if not by_id:
+        return
+    for row in run(
+        session,
+        "SELECT voucher_id, transaction_id FROM voucher_uses WHERE voucher_id = ANY(:ids) AND present",
+        {"ids": sorted(by_id)},
+    ):
+        by_id[row.voucher_id].present.add(row.transaction_id)
 
 
 def _load_taken(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
@@ -242,21 +279,42 @@ def _load_taken(session: Session, program_id: int, vouchers: Sequence[Voucher]) 
 def plan_where_known(
     session: Session, program_id: int, members: Iterable[int], channels: Iterable[Channel]
 ) -> None:
-    """A member who appears in a channel gets the codes there that are live elsewhere."""
+    """Members who appear in a channel, or are merged with somebody known there, get the codes there
+    that are live elsewhere; also in a channel that was connected after the code was made."""
     wanted = sorted(members)
-    if not wanted:
+    by_id = {c.id: c for c in channels if c.status != "disconnected"}
+    if not wanted or not by_id:
         return
-    by_id = {c.id: c for c in channels}
-    for row in run(
+    lacking = run(
         session,
-        """SELECT v.public_id, vc.channel_id FROM vouchers v JOIN voucher_channels vc ON vc.voucher_id = v.id
-           WHERE v.program_id = :program AND v.member_id = ANY(:members)
-             AND v.state IN ('planned', 'live') AND vc.state = 'planned'""",
-        {"program": program_id, "members": wanted},
-    ):
-        if row.channel_id in by_id:
-            pushes = code_pushes(program_id, row.public_id, "create_code", [by_id[row.channel_id]])
-            deliveries.enqueue(session, pushes)
+        """SELECT v.id, v.public_id, c.id AS channel_id
+           FROM vouchers v JOIN members m ON m.id = v.member_id
+           CROSS JOIN unnest(CAST(:channels AS bigint[])) AS c(id)
+           LEFT JOIN voucher_channels vc ON vc.voucher_id = v.id AND vc.channel_id = c.id
+           WHERE v.program_id = :program AND v.state IN ('planned', 'live')
+             AND (vc.state IS NULL OR vc.state = 'planned')
+             AND coalesce(m.alias_of, m.id) IN
+                 (SELECT coalesce(alias_of, id) FROM members WHERE id = ANY(:members))
+           ORDER BY v.id, c.id""",
+        {"program": program_id, "members": wanted, "channels": sorted(by_id)},
+    )
+    columns = {"voucher_id": "bigint", "channel_id": "bigint"}
+    rows = [{"voucher_id": row.id, "channel_id": row.channel_id} for row in lacking]
+    if rows:
+        run(
+            session,
+            f"""INSERT INTO voucher_channels (voucher_id, channel_id, state)
+                SELECT r.voucher_id, r.channel_id, 'planned' FROM {unnest(columns)} ON CONFLICT DO NOTHING""",
+            arrays(columns, rows),
+        )
+    deliveries.enqueue(
+        session,
+        [
+            push
+            for row in lacking
+            for push in code_pushes(program_id, row.public_id, "create_code", [by_id[row.channel_id]])
+        ],
+    )
 
 
 def code_pushes(program_id: int, voucher: str, topic: str, channels: Iterable[Channel]) -> list[Push]:

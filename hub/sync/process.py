@@ -52,6 +52,9 @@ BALANCE_DELAY = timedelta(seconds=2)
 
 NEXT_SECOND = timedelta(seconds=1.5)
 
+WAITING_AT_ONCE = 1000
+"""So many sales that waited for a product are judged with one answer."""
+
 LOCKED_WAITS = timedelta(seconds=10)
 """When a message whose rows somebody holds is tried again."""
 
@@ -106,8 +109,11 @@ def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]
     except (OperationalError, RootChanged, Collision) as error:
         # the database is away, a row is locked for long, others are faster: no fault of the messages
         away = isinstance(error, OperationalError) and error.connection_invalidated
-        if away or len(batch) == 1:
+        if away or (len(batch) == 1 and not _is_too_large(error)):
             _hand_back(runtime, batch, error)
+            return
+        if len(batch) == 1:
+            _park(runtime, batch[0], error)
             return
     except Exception as error:  # noqa: BLE001 - the one place where the hub's own faults are caught
         if len(batch) == 1:
@@ -135,12 +141,19 @@ def _again(runtime: Runtime, step: Callable[[Session], T]) -> T:
         try:
             with runtime.sessions.begin() as session:
                 return step(session)
-        except (Collision, RootChanged, OperationalError):
+        except (Collision, RootChanged, OperationalError) as error:
             # a deadlock or a lock time-out is an OperationalError too: nothing was written
-            if attempt == AGAIN - 1:
+            if attempt == AGAIN - 1 or _is_too_large(error):
                 raise
             time.sleep(0.02 * 2**attempt)
     raise AssertionError
+
+
+def _is_too_large(error: Exception) -> bool:
+    """A limit of the database that the message itself breaks (class 54), which no waiting mends:
+    https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+    found = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(found, str) and found.startswith("54")
 
 
 def _hand_back(runtime: Runtime, batch: Sequence[Claimed], error: Exception) -> None:
@@ -217,7 +230,7 @@ class Batch:
         known to a channel get their codes there. Idempotent: a batch that fails later meets the same
         people again. Raises `Collision`: do it again."""
         mentions = [
-            mention_of(self.ground, u.delivery.channel_id, c.customer)
+            mention_of(self.ground, u.delivery.channel_id, c.customer, c.as_of)
             for u in self.good
             for c in u.customers
         ]
@@ -344,9 +357,12 @@ class _Posting:
         waiting = run(
             self.session,
             """SELECT channel_id, external_id FROM transactions
-               WHERE channel_id = ANY(:channels) AND waiting_for = 'lookup' ORDER BY id LIMIT 1000""",
-            {"channels": sorted({c for c, _ in rows})},
+               WHERE channel_id = ANY(:channels) AND waiting_for = 'lookup' ORDER BY id LIMIT :most""",
+            {"channels": sorted({c for c, _ in rows}), "most": WAITING_AT_ONCE},
         )
+        if len(waiting) == WAITING_AT_ONCE:  # more may wait: the same answer again takes the next ones
+            again = [self._fetch(c, "product", e, delay=NEXT_SECOND) for c, e in sorted(rows)]
+            deliveries.enqueue(self.session, [push for push in again if push is not None])
         return [(row.channel_id, row.external_id) for row in waiting]
 
     def _look_up(
@@ -422,12 +438,12 @@ class _Posting:
         """What waited for a sale or an answer is done once that came: its contribution was stored
         when it arrived, so the fold has it already."""
         came = {
-            (channel, f"sale:{external_id}", False)
+            (channel, f"sale:{external_id}", False): "posted" if t.change else "no_change"
             for (channel, external_id), t in transactions.items()
             if t.sale is not None and t.waiting_for is None
         }
         came |= {
-            (u.delivery.channel_id, u.delivery.subject, True)
+            (u.delivery.channel_id, u.delivery.subject, True): "posted"
             for u in understood
             if u.delivery.source == "fetch" and u.fault is None
         }
@@ -465,7 +481,7 @@ def good_customers(
 ) -> list[tuple[profile.Mention, profile.Customer]]:
     """Customer messages with the mention that finds their member."""
     return [
-        (mention_of(ground, u.delivery.channel_id, c.customer), c)
+        (mention_of(ground, u.delivery.channel_id, c.customer, c.as_of), c)
         for u in understood
         for c in u.customers
     ]

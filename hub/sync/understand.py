@@ -28,6 +28,8 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 9000
 """Times outside are placeholders (0001-01-01 is .NET's "none"), and no calendar arithmetic in any time
 zone may run over the ends of what Python can tell."""
 _LONGEST_ID = 200
+_LONGEST_NUMBER, _LONGEST_CODE, _MOST_CODES = 100, 255, 50
+"""What is longer is no number to search by and no code of ours; an index could not hold it."""
 
 
 @dataclass(slots=True)
@@ -127,8 +129,10 @@ def _add_sale(understood: Understood, sale: Sale, version: int) -> None:
     if sale.placed_at > latest or (sale.paid_at is not None and sale.paid_at > latest):
         paid_at = None if sale.paid_at is None else min(sale.paid_at, latest)
         sale = replace(sale, placed_at=min(sale.placed_at, latest), paid_at=paid_at)
+    codes = tuple(code for code in sale.codes if len(code) <= _LONGEST_CODE)[:_MOST_CODES]
+    sale = replace(sale, number=sale.number[:_LONGEST_NUMBER], codes=codes)
     if not understood.number:
-        understood.number = sale.number[:100]
+        understood.number = sale.number
     body = Contribution("snapshot", "", sale.version, sale.as_of, _hash(understood), sale)
     _add(understood, sale.external_id, body, version)
 

@@ -20,7 +20,7 @@ from hub.ids import new_id
 from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
-from hub.program.rules import Judgement
+from hub.program.rules import Judgement, in_force
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -168,11 +168,11 @@ def post_arrivals(
     return transactions
 
 
-def mention_of(ground: Ground, channel_id: int, ref: CustomerRef) -> Mention:
+def mention_of(ground: Ground, channel_id: int, ref: CustomerRef, at: datetime) -> Mention:
     """A person as a message of that channel names them."""
     channel = ground.channels[channel_id]
-    newest = ground.situations[channel_id].versions[-1]
-    return Mention.of(ref, channel_id=channel_id, region=channel.region, enrol=newest.enrol)
+    rules = in_force(ground.situations[channel_id].versions, at)
+    return Mention.of(ref, channel_id=channel_id, region=channel.region, enrol=rules.enrol)
 
 
 def mentions_in(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
@@ -181,7 +181,7 @@ def mentions_in(ground: Ground, arrivals: Iterable[Arrival]) -> list[Mention]:
     for arrival in arrivals:
         body = arrival.contribution.body
         if isinstance(body, Sale) and body.customer is not None:
-            found.append(mention_of(ground, arrival.key[0], body.customer))
+            found.append(mention_of(ground, arrival.key[0], body.customer, body.placed_at))
     return found
 
 
@@ -311,7 +311,8 @@ def _attribute(
         transaction.member_id = transaction.claim_member_id
         if transaction.member_id or transaction.sale is None or transaction.sale.customer is None:
             continue
-        mention = mention_of(ground, transaction.key[0], transaction.sale.customer)
+        sale = transaction.sale
+        mention = mention_of(ground, transaction.key[0], transaction.sale.customer, sale.placed_at)
         transaction.member_id = directory.find(mention)
         if transaction.member_id is None and mention.keys:
             asked.append((transaction, mention))

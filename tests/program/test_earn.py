@@ -211,6 +211,9 @@ def test_after_a_refund_the_least_bill_is_asked_again_or_not() -> None:
     assert points(basket(lines=left), earn=asked) == 0
     at_sale = {"minimum_after_refund": "as_at_sale"}
     assert points(basket(lines=left), earn=asked, points=at_sale) == 3
+    double = [{"factor": 2, **asked}]
+    assert points(basket(lines=left), multipliers=double) == 3
+    assert points(basket(lines=left), multipliers=double, points=at_sale) == 6
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,27 @@ def test_too_few_points_are_a_refusal_with_the_amounts(shops: Shops) -> None:
     )  # fmt: skip
     assert shops.hub.rows("SELECT 1 FROM redemptions") == []
     shops.hub.assert_clean()
+
+
+def test_a_code_that_is_open_again_can_be_used_in_every_shop(shops: Shops) -> None:
+    """Shopify keeps an ended or used code, and calls it taken: it is made anew there."""
+    hub = shops.hub
+    for shop in (shops.till, shops.web, shops.blog):
+        shops.sell(shop)
+    hub.work()
+    member = shops.api("GET", "/members", params={"phone": "+84 912 345 678"}).json()[0]
+    wish = {"member": member["id"], "reward": "50k"}
+    code = shops.api("POST", "/redemptions", json=wish).json()["code"]
+    hub.work()
+    for shop in (shops.blog, shops.web):
+        sale = shops.sell(shop, codes=[code])
+        hub.work()
+        cancel = f"{shop}/_sandbox/sales/{sale['external_id']}/cancel"
+        assert requests.post(cancel, json={}, timeout=10).status_code == 200
+        hub.work()
+        assert shops.api("GET", f"/vouchers/{code}").json()["state"] == "live"
+    shops.sell(shops.web, codes=[code])
+    hub.work()
+    assert shops.api("GET", f"/vouchers/{code}").json()["state"] == "used"
+    assert [shops.active(s) for s in (shops.till, shops.blog)] == [[], []]
+    hub.assert_clean()

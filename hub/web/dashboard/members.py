@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -267,14 +268,16 @@ def adjust_points(member_id: str) -> Response:
     return redirect(there, 303)
 
 
+_WHOLE = re.compile(r"[+-]?(\d{1,16}|\d{1,3}([., \N{NO-BREAK SPACE}]\d{3}){1,5})", re.ASCII)
+"""Digits, or groups of three: "1.5" is not fifteen."""
+
+
 def _read_points(form: Mapping[str, str]) -> int | None:
     """A whole number within limits, taken away where the form says so; None: it is none."""
     text = form.get("points", "").strip().replace("\N{MINUS SIGN}", "-")
-    plain = text.removeprefix("+").replace(".", "").replace(",", "").replace(" ", "")
-    digits = plain.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 17):
+    if not _WHOLE.fullmatch(text):
         return None
-    number = int(plain)
+    number = int(re.sub(r"[+., \N{NO-BREAK SPACE}]", "", text))
     if form.get("way") == "take":
         number = -abs(number)
     return number if number and abs(number) <= points.MOST else None

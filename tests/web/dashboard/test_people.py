@@ -157,7 +157,22 @@ def test_a_form_that_is_sent_twice_gives_once(office: Office, ours: People) -> N
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "0", "-0", "1.5e3", "abc", "9" * 30, "٣", "--5", "1-1", "\x00", "9007199254740993"]
+    "typed",
+    [
+        "",
+        "0",
+        "-0",
+        "1.5",
+        "10.00",
+        "1.5e3",
+        "abc",
+        "9" * 30,
+        "٣",
+        "--5",
+        "1-1",
+        "\x00",
+        "9007199254740993",
+    ],
 )
 def test_what_is_no_amount_of_points_changes_nothing(office: Office, ours: People, typed: str) -> None:
     desk = office.desk("support")
