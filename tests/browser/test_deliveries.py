@@ -108,9 +108,9 @@ def test_filters_keep_the_page_still_and_the_address_says_them(
     page.fill("#q", "1003")
     page.press("#q", "Enter")
     page.wait_for_url(re.compile(r"q=1003"))
-    page.wait_for_function("document.querySelectorAll('#list tbody tr').length == 1")
+    expect(page.locator("#list tbody tr")).to_have_count(1)
     page.go_back()
-    page.wait_for_function("document.querySelectorAll('#list tbody tr').length == 9")
+    expect(page.locator("#list tbody tr")).to_have_count(9)
     page.reload()
     assert page.locator("#state").input_value() == "done"
     sight.go("/p/corner/deliveries?q=nothing-like-it")
