@@ -7,7 +7,7 @@ import re
 
 import pytest
 import requests
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 from sqlalchemy import text
 
 from hub.connect import change_channel
