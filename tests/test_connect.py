@@ -126,7 +126,11 @@ def test_the_same_shop_written_otherwise_is_the_same(hub: Hub) -> None:
     channel = hub.add_channel("woocommerce", SHOP, "Shop")
     with hub.runtime.sessions.begin() as session:
         changes = {"store_url": "https://SHOP.example.com/"}
+        (before,) = hub.rows("SELECT shop_identity FROM channels")
         change_channel(session, hub.runtime, channel, changes, actor="test")
+    (after,) = hub.rows("SELECT shop_identity, settings->>'store_url' AS url FROM channels")
+    assert after.shop_identity == before.shop_identity
+    assert after.url == changes["store_url"]
 
 
 def test_a_disconnected_channel_forgets_its_secrets_and_frees_its_shop(hub: Hub) -> None:
