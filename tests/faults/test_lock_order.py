@@ -7,12 +7,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -84,62 +85,69 @@ def deadlocks(hub: Hub) -> int:
     return int(rows[0].deadlocks)
 
 
+def correct(hub: Hub, people: list[int], own: Random) -> None:
+    """Give or take a few points by hand."""
+    with hub.runtime.sessions.begin() as session:
+        key = f"fix:{own.random()}"
+        order = Command(hub.program.id, own.choice(people), key, "test", hub.runtime.chain_key)
+        commands.adjust(session, order, own.choice((3, -2)), may_owe=True)
+
+
+def join(hub: Hub, people: list[int], own: Random) -> None:
+    """Merge two members and take them apart."""
+    gone, kept = own.sample(people, 2)
+    order = Merge(hub.program.id, gone, kept, "test", hub.runtime.chain_key)
+    for step in (merge, unmerge):
+        with (
+            suppress(NotMergeable, Shortfall, RootChanged, NotEnoughPoints),
+            hub.runtime.sessions.begin() as session,
+        ):
+            step(session, order)
+
+
+def race(hub: Hub, people: list[int]) -> None:
+    """Three workers and both meddlers from one barrier, until the workers find nothing more."""
+    together, over = Barrier(5), Event()
+
+    def work() -> None:
+        together.wait(10)
+        process.drain(hub.runtime, seconds=120)
+
+    def meddle(step: Callable[[Hub, list[int], Random], None]) -> None:
+        own = Random(11)
+        together.wait(10)
+        while not over.is_set():
+            step(hub, people, own)
+
+    with ThreadPoolExecutor(5) as pool:
+        workers = [pool.submit(work) for _ in range(3)]
+        others = [pool.submit(meddle, step) for step in (correct, join)]
+        try:
+            for worker in workers:
+                worker.result(timeout=200)
+        finally:
+            over.set()
+        for other in others:
+            other.result(timeout=60)
+
+
 @pytest.mark.slow
 def test_nobody_waits_in_a_circle(hub: Hub) -> None:
     """Raced: three workers with small batches over the same sales and members, one thread that
     corrects points, one that merges members and takes them apart, all from one barrier."""
     shop = hub.add_channel("model_event", {}, "Shop")
     with hub.runtime.sessions.begin() as session:
-        first = [message(shop, f"1-{n}", n, n % MEMBERS, ()) for n in range(SALES)]
-        insert(session, first)
+        insert(session, [message(shop, f"1-{n}", n, n % MEMBERS, ()) for n in range(SALES)])
     process.drain(hub.runtime)
-    codes, people, chance = vouchers(hub, shop), members(hub), Random(7)
+    codes, chance = vouchers(hub, shop), Random(7)
     with hub.runtime.sessions.begin() as session:
-        more = [
-            message(
-                shop, f"{v}-{n}", n, chance.randrange(MEMBERS), tuple(chance.sample(codes, chance.randrange(3)))
-            )
-            for v in range(2, paced(8, 40))
-            for n in chance.sample(range(SALES), SALES)
-        ]  # fmt: skip
-        insert(session, more)
-    before, together = deadlocks(hub), Barrier(5)
-    busy = [True]
-
-    def work() -> None:
-        together.wait(10)
-        process.drain(hub.runtime, seconds=120)
-
-    def meddle(step: Callable[[Random], None]) -> None:
-        own = Random(11)
-        together.wait(10)
-        while busy[0]:
-            step(own)
-
-    def correct(own: Random) -> None:
-        with hub.runtime.sessions.begin() as session:
-            key = f"fix:{own.random()}"
-            order = Command(hub.program.id, own.choice(people), key, "test", hub.runtime.chain_key)
-            commands.adjust(session, order, own.choice((3, -2)), may_owe=True)
-
-    def join(own: Random) -> None:
-        gone, kept = own.sample(people, 2)
-        order = Merge(hub.program.id, gone, kept, "test", hub.runtime.chain_key)
-        for step in (merge, unmerge):
-            try:
-                with hub.runtime.sessions.begin() as session:
-                    step(session, order)
-            except (NotMergeable, Shortfall, RootChanged, NotEnoughPoints):
-                pass
-
-    with ThreadPoolExecutor(5) as pool:
-        workers = [pool.submit(work) for _ in range(3)]
-        others = [pool.submit(meddle, step) for step in (correct, join)]
-        for worker in workers:
-            worker.result(timeout=200)
-        busy[0] = False
-        for other in others:
-            other.result(timeout=60)
+        for version in range(2, paced(8, 40)):
+            for number in chance.sample(range(SALES), SALES):
+                used = tuple(chance.sample(codes, chance.randrange(3)))
+                member = chance.randrange(MEMBERS)
+                insert(session, [message(shop, f"{version}-{number}", number, member, used)])
+    before = deadlocks(hub)
+    race(hub, members(hub))
     process.drain(hub.runtime)
     assert deadlocks(hub) == before
     failed = hub.rows(
