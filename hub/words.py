@@ -155,6 +155,9 @@ STEP_WORDS: Mapping[str, str] = {
     "per_order": "for the order: {points}",
     "per_quantity": "{each} for each piece: {pieces} pieces give {points}",
     "percent": "{percent} % of {amount} in points worth {per} each: {points}",
+    "percent_worth": "{percent} % of {amount}, {each} points being worth {per}: {points}",
+    "amount_factor": "{amount} by the factor of {currency}: {points}",
+    "bracket": "{amount} over {over} at {each} for every {per}: {points}",
     "whole_steps": "{each} for every full {per}: {amount} give {points}",
     "multiplier": "{rule}: times {factor} gives {points} more",
     "most_per_order": "at most {most} for one order: {points}",
@@ -336,7 +339,7 @@ def of_step(step: Mapping[str, Any]) -> str:
     return _(template, **_shown(step)) if template else code
 
 
-_MONEY = {"amount", "per", "left"}
+_MONEY = {"amount", "per", "left", "over"}
 _POINTS = {"points", "each", "pieces", "percent", "factor", "most"}
 
 

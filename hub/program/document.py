@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
+from hub.program.brackets import Bracket
 from hub.program.rules import (
     Condition,
     EarnRule,
@@ -52,6 +53,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
     for number, rule in enumerate(loaded["earn"]):
         path = f"earn[{number}]" if isinstance(document.get("earn"), list) else "earn"
         _check_amounts(path, rule, ("per", "worth", "minimum"))
+        for at, bracket in enumerate(rule["brackets"]):
+            _check_amounts(f"{path}.brackets[{at}]", bracket, ("over", "up_to", "per"))
     for number, multiplier in enumerate(loaded["multipliers"]):
         _check_amounts(f"multipliers[{number}]", multiplier, ("minimum",))
     if loaded["paying"]:
@@ -118,6 +121,9 @@ def _earn(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
         points=Fraction(data["points"]),
         per=_amounts(path, data["per"] or data["worth"]),
         percent=Fraction(data["percent"] or 0),
+        factors={c: Fraction(f) / 10 ** minor_units(c) for c, f in data["factors"].items()},
+        brackets=tuple(_bracket(path, bracket) for bracket in data["brackets"]),
+        reach=data["reach"],
         whole_steps=data["steps"] == "whole",
         rounding=data["rounding"],
         tax=data["tax"],
@@ -126,6 +132,15 @@ def _earn(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
         when=_when(path, data, zone),
         alone=data["alone"],
         last=data["last"],
+    )
+
+
+def _bracket(path: str, data: Mapping[str, Any]) -> Bracket:
+    return Bracket(
+        per=_amounts(path, data["per"]),
+        points=Fraction(data["points"]),
+        over=_amounts(path, data["over"]),
+        up_to=_amounts(path, data["up_to"]),
     )
 
 

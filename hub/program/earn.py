@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hub.program.brackets import slices
 from hub.program.rules import (
     MAX_POINTS,
     Basket,
@@ -145,7 +146,7 @@ def _nothing(why: str, steps: Iterable[Step] = (), **numbers: Any) -> Judgement:
 
 
 def _by_rule(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]:
-    if rule.kind in {"per_amount", "percent"}:
+    if rule.kind in {"per_amount", "percent", "brackets"}:
         return _by_amount(rule, basket)
     counted = [line for line in basket.lines if exclusion(rule.lines, line) is None]
     if not any(line.left > 0 or line.quantity > 0 for line in counted):
@@ -165,17 +166,14 @@ def _by_rule(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]
 
 
 def _by_amount(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step]]:
-    per = rule.per.get(basket.currency)
-    if per is None:
-        return "currency_earns_nothing", []
     basis, weights, steps = _shares(rule, basket)
+    rated = _rated(rule, basis, basket.currency)
+    if rated is None:
+        return "currency_earns_nothing", []
     if basis <= 0:
         return "nothing_left_that_earns", steps
-    if rule.kind == "percent":
-        points = basis * rule.percent / (100 * per)
-    else:
-        points = (basis // per if rule.whole_steps else Fraction(basis, per)) * rule.points
-    steps.append(_rate(rule, points, per, basis, basket.currency))
+    points = sum((rate for rate, _ in rated), Fraction(0))
+    steps += [step for _, step in rated]
     if rule.rounding is not None:
         exact, points = points, Fraction(rounded(points, rule.rounding))
         if points != exact:
@@ -183,12 +181,53 @@ def _by_amount(rule: EarnRule, basket: Basket) -> _Earned | tuple[str, list[Step
     return _Earned(rule, points, weights, steps)
 
 
-def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str) -> Step:
-    numbers = {"per": per, "amount": basis, "currency": currency}
+def _rated(rule: EarnRule, basis: int, currency: str) -> list[tuple[Fraction, Step]] | None:
+    """Points of an amount by the rule's rate, each part with its step; None: no rate in this currency."""
+    if rule.kind == "brackets":
+        return _by_brackets(rule, basis, currency)
+    if currency in rule.factors:
+        points = basis * rule.factors[currency]
+        numbers = {"amount": basis, "currency": currency}
+        return [(points, {"code": "amount_factor", "points": text(points), **numbers})]
+    per = rule.per.get(currency)
+    if per is None:
+        return None
     if rule.kind == "percent":
-        return {"code": "percent", "points": text(points), "percent": text(rule.percent), **numbers}
-    code = "whole_steps" if rule.whole_steps else "rate"
+        points = basis * rule.percent * rule.points / (100 * per)
+    else:
+        points = (basis // per if rule.whole_steps else Fraction(basis, per)) * rule.points
+    return [(points, _rate(rule, points, per, basis, currency))]
+
+
+def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str) -> Step:
+    numbers: dict[str, Any] = {"per": per, "amount": basis, "currency": currency}
+    if rule.kind == "percent":
+        code = "percent" if rule.points == 1 else "percent_worth"
+        numbers |= {"percent": text(rule.percent)}
+    else:
+        code = "whole_steps" if rule.whole_steps else "rate"
     return {"code": code, "points": text(points), "each": text(rule.points), **numbers}
+
+
+def _by_brackets(rule: EarnRule, basis: int, currency: str) -> list[tuple[Fraction, Step]] | None:
+    found = slices(rule.brackets, basis, currency, reach=rule.reach, whole_steps=rule.whole_steps)
+    if found is None:
+        return None
+    return [
+        (
+            one.points,
+            {
+                "code": "bracket",
+                "points": text(one.points),
+                "each": text(one.bracket.points),
+                "per": one.bracket.per[currency],
+                "over": one.bracket.over.get(currency, 0),
+                "amount": one.amount,
+                "currency": currency,
+            },
+        )
+        for one in found
+    ]
 
 
 def _shares(

@@ -12,9 +12,11 @@ from datetime import datetime, time
 from fractions import Fraction
 from typing import Any, Literal
 
+from hub.program.brackets import Bracket, Reach
+
 Rounding = Literal["half_up", "down", "up"]
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
-EarnKind = Literal["per_amount", "percent", "per_order", "per_quantity"]
+EarnKind = Literal["per_amount", "percent", "brackets", "per_order", "per_quantity"]
 PeriodEnd = Literal["month", "quarter", "year"]
 
 MAX_POINTS = 2**53
@@ -84,10 +86,15 @@ class EarnRule:
     id: str = "earn"
     kind: EarnKind = "per_amount"
     points: Fraction = Fraction(1)
-    """per_amount: for each `per`; per_order: for the bill; per_quantity: for each piece."""
+    """per_amount: for each `per`; percent: so many are worth `per`; per_order: for the bill;
+    per_quantity: for each piece."""
     per: Mapping[str, int] = field(default_factory=dict)
-    """per_amount: currency -> minor units a step. percent: currency -> what a point is worth in minor
+    """per_amount: currency -> minor units a step. percent: currency -> what `points` are worth in minor
     units. A currency that is not named earns nothing."""
+    factors: Mapping[str, Fraction] = field(default_factory=dict)
+    """per_amount, instead of `per`: currency -> points for each minor unit."""
+    brackets: tuple[Bracket, ...] = ()
+    reach: Reach = "part"
     percent: Fraction = Fraction(0)
     """percent: the bill's share that comes back as points, in percent."""
     whole_steps: bool = False

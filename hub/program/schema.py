@@ -25,6 +25,8 @@ _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 class Amount(fields.Field[Decimal]):
     """A decimal text ("10000", "0.50"); numbers are taken too, floats are not exact and are not."""
 
+    may_be_0 = False
+
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> Decimal:
@@ -35,7 +37,7 @@ class Amount(fields.Field[Decimal]):
             amount = Decimal(value)
         except ArithmeticError:
             raise ValidationError(_("{value!r:.40} is no decimal number", value=value)) from None
-        if not amount.is_finite() or amount <= 0:
+        if not amount.is_finite() or amount < 0 or (amount == 0 and not self.may_be_0):
             raise ValidationError(_('"{amount}" must be more than 0', amount=amount))
         return amount
 
@@ -164,10 +166,53 @@ class WhenSchema(_Strict):
     discounted_lines = _choice("in", "out", "only", default="in")
 
 
+_OWNERS = {
+    "per": "per_amount",
+    "factors": "per_amount",
+    "percent": "percent",
+    "worth": "percent",
+    "brackets": "brackets",
+}
+"""Numbers of an earn rule -> the type they belong to."""
+
+
+class Factor(Amount):
+    """A decimal that may be 0: a currency that earns nothing is told of, rather than forgotten."""
+
+    may_be_0 = True
+
+
+class BracketSchema(_Strict):
+    """One bracket of `type = "brackets"`: a stretch of amounts and its rate."""
+
+    over = _per_currency(load_default=dict)
+    up_to = _per_currency(load_default=dict)
+    points = Amount(load_default=lambda: Decimal(1), validate=validate.Range(max=1_000_000))
+    per = _per_currency(required=True, validate=validate.Length(1))
+
+    @validates_schema
+    def ends_after_it_begins(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A stretch that ends before it begins holds no amount."""
+        for currency, end in data.get("up_to", {}).items():
+            if end <= data.get("over", {}).get(currency, 0):
+                raise ValidationError(_("must be more than `over`"), "up_to")
+
+
 class EarnSchema(WhenSchema):
     """`[earn]` or `[[earn]]`: one way points come about."""
 
-    type = _choice("per_amount", "percent", "per_order", "per_quantity", default="per_amount")
+    type = _choice(
+        "per_amount", "percent", "brackets", "per_order", "per_quantity", default="per_amount"
+    )
+    factors = fields.Dict(
+        keys=fields.String(validate=_currency),
+        values=Factor(validate=validate.Range(max=1_000_000)),
+        load_default=dict,
+    )
+    brackets = fields.List(
+        fields.Nested(BracketSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
+    reach = _choice("part", "bill", default="part")
     points = Amount(load_default=lambda: Decimal(1), validate=validate.Range(max=1_000_000))
     per = _per_currency(load_default=dict)
     percent = Amount(load_default=None, allow_none=True, validate=validate.Range(max=1000))
@@ -183,18 +228,27 @@ class EarnSchema(WhenSchema):
     def has_what_its_type_needs(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Each type has its own numbers, and no others."""
         kind = data.get("type")
-        if kind == "per_amount" and not data.get("per"):
+        if kind == "per_amount" and not (data.get("per") or data.get("factors")):
             raise ValidationError(_('say for how much: per = { VND = "10000" }'), "per")
+        if data.get("per") and data.get("factors"):
+            raise ValidationError(_("say either per or factors"), "factors")
+        if kind == "brackets" and not data.get("brackets"):
+            raise ValidationError(
+                _('brackets = [{ up_to = { USD = "50" }, per = { USD = "1" } }]'), "brackets"
+            )
         if kind == "percent" and not (data.get("percent") and data.get("worth")):
             raise ValidationError(
                 _("a percentage needs percent, and worth: what a point is worth in each currency"),
                 "worth",
             )
-        for name, owner in (("per", "per_amount"), ("percent", "percent"), ("worth", "percent")):
+        for name, owner in _OWNERS.items():
             if data.get(name) and kind != owner:
                 raise ValidationError(_('belongs to type = "{type}"', type=owner), name)
-        if data.get("steps") == "whole" and kind != "per_amount":
+        steps = kind == "brackets" or (kind == "per_amount" and not data.get("factors"))
+        if data.get("steps") == "whole" and not steps:
             raise ValidationError(_('belongs to type = "{type}"', type="per_amount"), "steps")
+        if data.get("reach") == "bill" and kind != "brackets":
+            raise ValidationError(_('belongs to type = "{type}"', type="brackets"), "reach")
 
 
 class MultiplierSchema(WhenSchema):

@@ -43,9 +43,10 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     if rules.get("points_decimals"):
         raise Unsupported("points_decimals: points are whole, by design")
     points = _points(rules)
-    earn = [rule for rule in rules.get("earn", []) if rule.get("type") != "multiplier"]
+    on = [rule for rule in rules.get("earn", []) if rule.get("enabled", True)]
+    earn = [rule for rule in on if rule.get("type") != "multiplier"]
     earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
-    multipliers = [rule for rule in rules.get("earn", []) if rule.get("type") == "multiplier"]
+    multipliers = [rule for rule in on if rule.get("type") == "multiplier"]
     return {
         "earn": [_earn(rule, scenario["currency"]) for rule in earn] or [_nothing()],
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
@@ -133,11 +134,18 @@ def _earn(rule: Rule, currency: str) -> dict[str, Any]:
         "per_product": _per_order,
         "per_order_category": _per_order,
         "per_product_unit": _per_unit,
+        "per_unit": _per_unit,
+        "stepped": _brackets,
+        "per_amount_by_currency": _factors,
+        "cashback_percent_points": _percent_back,
     }
     kind = rest.pop("type")
     if kind not in kinds:
         raise Unsupported(f"earn.type: {kind}: the product has no such rule yet")
-    made = kinds[kind](rest, currency) | _when(rest, currency) | _lines(rest)
+    try:
+        made = kinds[kind](rest, currency) | _when(rest, currency) | _lines(rest)
+    except KeyError as error:
+        raise Unsupported(f"earn {kind}: {error} is missing or not known") from None
     rest.pop("priority", None)
     if rest.pop("stop", False):
         made["last"] = True
@@ -167,6 +175,43 @@ def _percent(rest: dict[str, Any], currency: str) -> dict[str, Any]:
         **_rounding(rest.pop("round", "floor")),
         **_basis(rest),
     }
+
+
+def _percent_back(rest: dict[str, Any], currency: str) -> dict[str, Any]:
+    """A share of the price before tax and after discounts, in points of which so many are one unit."""
+    return {
+        "type": "percent",
+        "percent": rest.pop("percent"),
+        "points": rest.pop("points_per_unit"),
+        "worth": {currency: "1"},
+        **_rounding(rest.pop("round", "none")),
+        **_basis({"basis": rest.pop("basis", "items_after_discount")}),
+    }
+
+
+def _factors(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
+    return {
+        "factors": dict(rest.pop("factors")),
+        **_rounding(rest.pop("round", "floor")),
+        **_basis(rest),
+    }
+
+
+def _brackets(rest: dict[str, Any], currency: str) -> dict[str, Any]:
+    rounding, exact = rest.pop("round", "floor"), rest.pop("proportional", False)
+    brackets = [_bracket(step, currency) for step in rest.pop("steps")]
+    made = {"type": "brackets", "brackets": brackets, **_basis(rest)}
+    if rounding == "floor" and not exact:
+        return made | {"steps": "whole"}
+    return made | _rounding(rounding)
+
+
+def _bracket(step: Rule, currency: str) -> dict[str, Any]:
+    rest = dict(step)
+    made: dict[str, Any] = {"points": rest.pop("points"), "per": {currency: rest.pop("per")}}
+    made |= {name: {currency: rest.pop(name)} for name in ("over", "up_to") if name in rest}
+    _all_read(rest, "earn.steps")
+    return made
 
 
 def _per_order(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
@@ -216,8 +261,7 @@ def _when(rest: dict[str, Any], currency: str) -> dict[str, Any]:
         made["paid_with_points"] = False
     if "pos" in rest:
         made["locations"] = list(rest.pop("pos"))
-    if rest.pop("enabled", True) is False:
-        raise Unsupported("earn.enabled: a rule that is off is left out of the document")
+    rest.pop("enabled", True)
     return made
 
 
