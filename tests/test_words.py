@@ -262,7 +262,7 @@ def test_an_entry_without_steps_is_told_by_its_counter() -> None:
 NUMBERS = {
     "points": "-50", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD", "each": "2",
     "per": 100, "amount": 999, "left": 1, "pieces": "3", "percent": "10", "factor": "1.5", "most": 9,
-    "rule": "happy-hour",
+    "rule": "happy-hour", "over": 5,
 }  # fmt: skip
 
 

@@ -200,13 +200,16 @@ def _rated(rule: EarnRule, basis: int, currency: str) -> list[tuple[Fraction, St
 
 
 def _rate(rule: EarnRule, points: Fraction, per: int, basis: int, currency: str) -> Step:
-    numbers: dict[str, Any] = {"per": per, "amount": basis, "currency": currency}
+    numbers = {"per": per, "amount": basis, "currency": currency, "each": text(rule.points)}
     if rule.kind == "percent":
-        code = "percent" if rule.points == 1 else "percent_worth"
-        numbers |= {"percent": text(rule.percent)}
-    else:
-        code = "whole_steps" if rule.whole_steps else "rate"
-    return {"code": code, "points": text(points), "each": text(rule.points), **numbers}
+        return {
+            "code": "percent" if rule.points == 1 else "percent_worth",
+            "points": text(points),
+            "percent": text(rule.percent),
+            **numbers,
+        }
+    code = "whole_steps" if rule.whole_steps else "rate"
+    return {"code": code, "points": text(points), **numbers}
 
 
 def _by_brackets(rule: EarnRule, basis: int, currency: str) -> list[tuple[Fraction, Step]] | None:

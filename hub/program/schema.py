@@ -233,9 +233,7 @@ class EarnSchema(WhenSchema):
         if data.get("per") and data.get("factors"):
             raise ValidationError(_("say either per or factors"), "factors")
         if kind == "brackets" and not data.get("brackets"):
-            raise ValidationError(
-                _('brackets = [{ up_to = { USD = "50" }, per = { USD = "1" } }]'), "brackets"
-            )
+            raise ValidationError(_("say which: brackets = [...]"), "brackets")
         if kind == "percent" and not (data.get("percent") and data.get("worth")):
             raise ValidationError(
                 _("a percentage needs percent, and worth: what a point is worth in each currency"),

@@ -76,7 +76,7 @@ def test_a_share_of_the_bill_comes_back_in_points_of_which_a_thousand_are_a_doll
 @pytest.mark.parametrize(
     ("earn", "message"),
     [
-        ({"type": "brackets"}, "earn.brackets: brackets = "),
+        ({"type": "brackets"}, "earn.brackets: say which: brackets = [...]"),
         ({"per": {"USD": "1"}, "factors": {"USD": "1"}}, "earn.factors: say either per or factors"),
         ({"per": {"USD": "1"}, "reach": "bill"}, 'earn.reach: belongs to type = "brackets"'),
         ({"factors": {"USD": "1"}, "steps": "whole"}, 'earn.steps: belongs to type = "per_amount"'),
