@@ -128,7 +128,7 @@ def returned(folder: str, functions: set[str]) -> set[str]:
 
 STANDINGS = {f"sale_{word}" for word in get_args(Standing) if word != "paid"}
 IGNORED_HERE = returned("hub/transactions", {"why_ignored", "_ignored_here"})
-WHY = returned("hub/program", {"_why_not"}) | STANDINGS
+WHY = returned("hub/program", {"_why_not", "_not_there", "_not_them"}) | STANDINGS
 WHY |= {"currency_earns_nothing", "nothing_left_that_earns", "backdated"}
 
 

@@ -7,7 +7,7 @@ Every function takes a session and never commits. Accounts are locked in the ord
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -54,6 +54,7 @@ def post_targets(
     targets: Sequence[Target],
     *,
     also_locked: Collection[int] = (),
+    judged: Callable[[Locked], Sequence[Target]] | None = None,
     chain_key: bytes,
     actor: str,
     now: datetime | None = None,
@@ -61,9 +62,10 @@ def post_targets(
     """Post the difference between what each sale should have earned and what it has.
 
     The transactions must be locked by the caller. `also_locked`: members whose accounts the caller
-    writes later in this transaction, locked here with the others (rules.md C4). Returns transaction
-    id -> net change in points (0: it was right already). Raises `RootChanged` when the caller has to
-    gather again.
+    writes later in this transaction, locked here with the others (rules.md C4). `judged`: where points
+    depend on what else the members have, says under the locks what is posted instead of `targets`,
+    which then only name the accounts to lock. Returns transaction id -> net change in points (0: it
+    was right already). Raises `RootChanged` when the caller has to gather again.
     """
     transaction_ids = [t.transaction_id for t in targets]
     postings = load_postings(session, transaction_ids)
@@ -72,6 +74,9 @@ def post_targets(
     members |= members_of(session, {p.account_id for p in postings})
     members |= set(also_locked)
     locked = lock(session, program_id, members, chain_key=chain_key, actor=actor, now=now)
+    if judged is not None:
+        targets = judged(locked)
+        transaction_ids = [t.transaction_id for t in targets]
     # read again: what another batch posted while this one waited for the locks
     locked.postings = {
         (p.transaction_id, p.account_id): p for p in load_postings(session, transaction_ids)

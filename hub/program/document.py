@@ -178,6 +178,9 @@ def _when(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Condition:
         hours=data["hours"],
         discounted_bills=data["discounted_bills"],
         paid_with_points=data["paid_with_points"],
+        tiers=frozenset(data["tiers"]),
+        segments=frozenset(data["segments"]),
+        birthday=data["birthday"],
     )
 
 

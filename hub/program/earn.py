@@ -16,8 +16,10 @@ from zoneinfo import ZoneInfo
 from hub.program.brackets import slices
 from hub.program.rules import (
     MAX_POINTS,
+    NOBODY,
     Basket,
     BasketLine,
+    Buyer,
     Condition,
     EarnRule,
     Judgement,
@@ -30,13 +32,13 @@ from hub.program.rules import (
 Step = Mapping[str, Any]
 
 
-def evaluate(rules: Rules, basket: Basket) -> Judgement:
-    """Judge a sale in its present state."""
+def evaluate(rules: Rules, basket: Basket, buyer: Buyer = NOBODY) -> Judgement:
+    """Judge a sale in its present state, for whom the buyer was when it was placed."""
     if basket.standing != "paid":
         return _nothing(f"sale_{basket.standing}")
     if rules.partial_refund == "share" and _is_partly_refunded(basket):
-        return _share(rules, basket)
-    return _recompute(rules, basket)
+        return _share(rules, basket, buyer)
+    return _recompute(rules, basket, buyer)
 
 
 def exclusion(lines: LineFilter, line: BasketLine) -> str | None:
@@ -90,21 +92,23 @@ class _Earned:
         return self.points + self.more
 
 
-def _recompute(rules: Rules, basket: Basket) -> Judgement:
-    earned, idle = _by_rules(rules, basket)
+def _recompute(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
+    earned, idle = _by_rules(rules, basket, buyer)
     if not earned:
         why, steps = next(iter(idle), ("nothing_left_that_earns", []))
         numbers = {"currency": basket.currency} if why == "currency_earns_nothing" else {}
         return _nothing(why, steps, **numbers)
     for one in earned:
-        _multiply(rules, one, basket)
+        _multiply(rules, one, basket, buyer)
     if rules.combine == "best":
         earned = [max(earned, key=lambda one: one.total)]
     steps = [step for one in earned for step in one.steps]
     return _finished(rules, sum((one.total for one in earned), Fraction(0)), steps)
 
 
-def _by_rules(rules: Rules, basket: Basket) -> tuple[list[_Earned], list[tuple[str, list[Step]]]]:
+def _by_rules(
+    rules: Rules, basket: Basket, buyer: Buyer
+) -> tuple[list[_Earned], list[tuple[str, list[Step]]]]:
     """What each rule that applies gives, and why others give nothing."""
     earned: list[_Earned] = []
     idle: list[tuple[str, list[Step]]] = []
@@ -112,7 +116,7 @@ def _by_rules(rules: Rules, basket: Basket) -> tuple[list[_Earned], list[tuple[s
         if rule.alone and earned:
             continue
         as_sold = rules.minimum_after_refund == "as_at_sale"
-        why = _why_not(rule.when, basket, rules.time_zone, as_sold=as_sold)
+        why = _why_not(rule.when, basket, buyer, rules.time_zone, as_sold=as_sold)
         if why is not None:
             idle.append((why, []))
             continue
@@ -272,10 +276,17 @@ def _shares(
 # --- when ----------------------------------------------------------------------------------------
 
 
-def _why_not(when: Condition, basket: Basket, zone: str, *, as_sold: bool) -> str | None:
+def _why_not(when: Condition, basket: Basket, buyer: Buyer, zone: str, *, as_sold: bool) -> str | None:
     """The reason why a rule does not apply to this bill; None: it does."""
     if not _is_large_enough(when, basket, as_sold=as_sold):
         return "bill_too_small"
+    why = _not_there(when, basket) or (_not_them(when, buyer) if when.asks_who else None)
+    if why is None and not _is_time(when, basket.placed_at, zone):
+        return "other_time"
+    return why
+
+
+def _not_there(when: Condition, basket: Basket) -> str | None:
     if when.channels and not when.channels & basket.channels:
         return "other_channel"
     if when.locations and basket.location not in when.locations:
@@ -284,7 +295,17 @@ def _why_not(when: Condition, basket: Basket, zone: str, *, as_sold: bool) -> st
         return "bill_discounted"
     if basket.paid_with_points and not when.paid_with_points:
         return "bill_paid_with_points"
-    return None if _is_time(when, basket.placed_at, zone) else "other_time"
+    return None
+
+
+def _not_them(when: Condition, buyer: Buyer) -> str | None:
+    if when.tiers and buyer.tier not in when.tiers:
+        return "other_tier"
+    if when.segments and not when.segments & buyer.segments:
+        return "other_segment"
+    if when.birthday is not None and when.birthday not in buyer.birthday:
+        return "no_birthday"
+    return None
 
 
 def _is_large_enough(when: Condition, basket: Basket, *, as_sold: bool) -> bool:
@@ -329,12 +350,12 @@ def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
 # --- multipliers ---------------------------------------------------------------------------------
 
 
-def _multiply(rules: Rules, earned: _Earned, basket: Basket) -> None:
+def _multiply(rules: Rules, earned: _Earned, basket: Basket, buyer: Buyer) -> None:
     """Add what each multiplier adds to one rule's points, one after the other, a step each."""
     so_far: list[Multiplier] = []
     as_sold = rules.minimum_after_refund == "as_at_sale"
     for multiplier in rules.multipliers:
-        if _why_not(multiplier.when, basket, rules.time_zone, as_sold=as_sold) is not None:
+        if _why_not(multiplier.when, basket, buyer, rules.time_zone, as_sold=as_sold) is not None:
             continue
         more = earned.points * _surplus(rules, earned, so_far, multiplier)
         so_far.append(multiplier)
@@ -383,10 +404,10 @@ def _is_partly_refunded(basket: Basket) -> bool:
     return _goods(basket, as_sold=False) != _goods(basket, as_sold=True)
 
 
-def _share(rules: Rules, basket: Basket) -> Judgement:
+def _share(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
     """Booked points less their share of what came back: booked x remaining / original, rounded once,
     whatever the number of refunds (rules.md B5)."""
-    booked = _recompute(replace(rules, partial_refund="recompute"), _as_sold(basket))
+    booked = _recompute(replace(rules, partial_refund="recompute"), _as_sold(basket), buyer)
     original, left = _goods(basket, as_sold=True), _goods(basket, as_sold=False)
     if not booked.points or original <= 0:
         return booked

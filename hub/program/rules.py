@@ -18,6 +18,8 @@ Rounding = Literal["half_up", "down", "up"]
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
 EarnKind = Literal["per_amount", "percent", "brackets", "per_order", "per_quantity"]
 PeriodEnd = Literal["month", "quarter", "year"]
+Occasion = Literal["day", "week", "month"]
+"""Of a birthday: the day, the week from Monday to Sunday that holds it, the month."""
 
 MAX_POINTS = 2**53
 NOT_GOODS = frozenset({"gift_card", "tip", "fee"})
@@ -74,6 +76,17 @@ class Condition:
     """False: a bill with any discount on it does not count."""
     paid_with_points: bool = True
     """False: a bill paid with points, in part or in full, does not count."""
+    tiers: frozenset[str] = frozenset()
+    """The buyer is in one of these tiers when the sale is placed."""
+    segments: frozenset[str] = frozenset()
+    """The buyer belongs to one of these segments then."""
+    birthday: Occasion | None = None
+    """The sale is placed on the buyer's birthday, or in its week or month."""
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it depends on the buyer, and not on the bill alone."""
+        return bool(self.tiers or self.segments or self.birthday)
 
 
 ANYTIME = Condition()
@@ -205,6 +218,26 @@ class Rules:
     rewards: Mapping[str, Reward] = field(default_factory=dict)
     paying: PointsAsMoney | None = None
     """None: points buy rewards only."""
+    needed: frozenset[str] = field(init=False, compare=False, default=frozenset())
+    """What `needs` says of these rules, found once."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needed", needs(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who buys, as the rules look at it: what was so of the member when the sale was placed, resolved
+    once at its first credit and stored with it (rules.md B2)."""
+
+    tier: str | None = None
+    segments: frozenset[str] = frozenset()
+    birthday: frozenset[Occasion] = frozenset()
+    """On which occasions of the birthday the sale was placed."""
+
+
+NOBODY = Buyer()
+"""A guest, or whoever buys where the rules do not ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +295,14 @@ def in_force(known: Sequence[Rules], at: datetime) -> Rules:
 
 
 def needs(rules: Rules) -> frozenset[str]:
-    """What the rules look at and a message may lack: then the sale waits for a look-up."""
+    """What the rules look at beyond the message. `categories`: of products; a sale whose message lacks
+    them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock."""
     filters = [rule.lines for rule in rules.earn]
     filters += [m.lines for m in rules.multipliers if m.lines is not None]
-    asks = any(f.categories or f.exclude_categories for f in filters)
-    return frozenset({"categories"}) if asks else frozenset()
+    conditions = [r.when for r in rules.earn] + [m.when for m in rules.multipliers]
+    found = set()
+    if any(f.categories or f.exclude_categories for f in filters):
+        found.add("categories")
+    if any(when.asks_who for when in conditions):
+        found.add("member")
+    return frozenset(found)

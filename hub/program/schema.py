@@ -151,6 +151,11 @@ class WhenSchema(_Strict):
     hours = Hours(load_default=None, allow_none=True)
     discounted_bills = fields.Boolean(load_default=True)
     paid_with_points = fields.Boolean(load_default=True)
+    tiers = _words()
+    segments = _words()
+    birthday = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf(["day", "week", "month"])
+    )
     categories = _words()
     skus = _words()
     products = _words()

@@ -226,8 +226,8 @@ class Batch:
         return [a for u in (*self.earlier, *self.good) for a in u.arrivals]
 
     def meet(self, session: Session) -> Directory:
-        """Find or make the members these deliveries name, with their accounts. Members who become
-        known to a channel get their codes there. Idempotent: a batch that fails later meets the same
+        """Find or make the members these deliveries name, with their accounts and what is told of them.
+        Members who become known to a channel get their codes there. Idempotent: a batch that fails later meets the same
         people again. Raises `Collision`: do it again."""
         mentions = [
             mention_of(self.ground, u.delivery.channel_id, c.customer, c.as_of)
@@ -238,6 +238,8 @@ class Batch:
         directory = resolve(session, self.program_id, mentions)
         open_accounts(session, self.program_id, sorted(directory.new_members))
         profile.follow_earlier(session, self.program_id, directory)
+        # before anything is judged: a birthday counts for the sale that came with it
+        profile.update(session, self.program_id, good_customers(self.good, self.ground), directory)
         uses.plan_where_known(session, self.program_id, directory.newly_known(), self.channels.values())
         return directory
 
@@ -316,8 +318,6 @@ class _Posting:
             read_again={u.delivery.id for u in [*self.batch.earlier, *good]},
             before_posting=self._lock_vouchers,
         )
-        told = good_customers(good, ground)
-        profile.update(self.session, ground.program_id, told, self.directory)
         profile.follow(self.session, ground.program_id, _merged(good), _gone(good))
         touched = self.vouchers.settle(ground.situations, self.batch.channels.values())
         self._tell(transactions.values(), touched)

@@ -12,7 +12,16 @@ from typing import Any
 from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
 from hub.program.earn import evaluate
 from hub.program.expiry import availability
-from hub.program.rules import Basket, BasketLine, Judgement, Rules, Standing, in_force, needs
+from hub.program.rules import (
+    NOBODY,
+    Basket,
+    BasketLine,
+    Buyer,
+    Judgement,
+    Rules,
+    Standing,
+    in_force,
+)
 from hub.transactions.merge import Fold, remaining_by_line, shipping_left
 
 LineFacts = Mapping[str, Mapping[str, Any]]
@@ -46,9 +55,22 @@ class Verdict:
     """Product ids whose categories the rules need and nobody has told: not judged yet."""
     ignored: str | None = None
     """The reason why the hub does not look at this sale at all."""
+    standing: Standing = "paid"
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it can only be judged knowing who bought: then it is judged once more, under the
+        lock of the buyer's account (rules.md B2)."""
+        return (
+            "member" in self.rules.needed
+            and self.standing == "paid"
+            and not (self.ignored or self.lacks)
+        )
 
 
-def judge(sale: Sale, fold: Fold, facts: LineFacts, situation: Situation) -> Verdict:
+def judge(
+    sale: Sale, fold: Fold, facts: LineFacts, situation: Situation, buyer: Buyer = NOBODY
+) -> Verdict:
     """Judge a sale by the version in force when it was placed (rules.md B1)."""
     placed_at = fold.placed_at or sale.placed_at
     rules = in_force(situation.versions, placed_at)
@@ -58,13 +80,14 @@ def judge(sale: Sale, fold: Fold, facts: LineFacts, situation: Situation) -> Ver
     available_at, expires_at = availability(rules, earned_at)
     ignored = why_ignored(sale) or _ignored_here(sale, situation, placed_at)
     standing = _standing(sale, void=fold.void)
-    lacks = _lacking(sale, facts) if standing == "paid" and not ignored and needs(rules) else ()
+    asks = standing == "paid" and not ignored and "categories" in rules.needed
+    lacks = _lacking(sale, facts) if asks else ()
     if ignored:
         judgement = Judgement(0, ({"code": ignored, "points": "0"},), ignored)
     else:
         whole = basket(sale, standing, facts, situation, placed_at)
-        judgement = evaluate(rules, whole)
-    return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored)
+        judgement = evaluate(rules, whole, buyer)
+    return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored, standing)
 
 
 def why_ignored(sale: Sale) -> str | None:

@@ -17,10 +17,12 @@ from sqlalchemy.orm import Session
 from hub.bulk import arrays, run, unnest
 from hub.canonical import CustomerRef, Refund, Sale, Traits
 from hub.ids import new_id
+from hub.ledger.accounts import Locked
 from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, in_force
+from hub.transactions import context
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -406,14 +408,18 @@ def _write(session: Session, ground: Ground, transactions: Sequence[Transaction]
     if new:
         _insert(session, ground, new)
     if old:
-        sets = ", ".join(
-            f"{c} = {_CODES if c == 'codes' else f'r.{c}'}" for c in _ROW if c not in _NOT_UPDATED
-        )
-        run(
-            session,
-            f"UPDATE transactions t SET {sets}, updated_at = clock_timestamp() FROM {unnest(_ROW)} WHERE t.id = r.id",
-            arrays(_ROW, [_row(t) for t in old]),
-        )
+        _update(session, old)
+
+
+def _update(session: Session, transactions: Sequence[Transaction]) -> None:
+    sets = ", ".join(
+        f"{c} = {_CODES if c == 'codes' else f'r.{c}'}" for c in _ROW if c not in _NOT_UPDATED
+    )
+    run(
+        session,
+        f"UPDATE transactions t SET {sets}, updated_at = clock_timestamp() FROM {unnest(_ROW)} WHERE t.id = r.id",
+        arrays(_ROW, [_row(t) for t in transactions]),
+    )
 
 
 def _insert(session: Session, ground: Ground, new: Sequence[Transaction]) -> None:
@@ -533,24 +539,52 @@ def _body_json(body: Sale | Refund | None) -> str | None:
 def _post(
     session: Session, ground: Ground, transactions: Sequence[Transaction], also_locked: Collection[int]
 ) -> None:
-    """Post those that can be judged; a sale that waits for a look-up keeps what it has."""
-    ready = [t for t in transactions if t.verdict is not None and t.waiting_for is None]
-    gone = [t for t in transactions if t.sale is None and t.dropped]
-    targets = [*map(_target, ready), *map(_no_sale, gone)]
+    """Post those that can be judged; a sale that waits for a look-up keeps what it has. Where the
+    rules ask who bought, that is found out, and the sale judged, under the accounts' locks."""
+    asking = context.asking(transactions)
+    targets = [*_targets(transactions), *map(_target, asking)]
     if not targets and not also_locked:
         return
+
+    def judged(locked: Locked) -> list[Target]:
+        _judge_in_context(session, ground, asking, locked)
+        return _targets(transactions)
+
     changes = post_targets(
         session,
         ground.program_id,
         targets,
-        also_locked=also_locked,
+        also_locked={*also_locked, *(t.member_id for t in asking if t.member_id is not None)},
+        judged=judged if asking else None,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,
     )
-    for transaction in (*ready, *gone):
-        transaction.change = changes[transaction.id]
-    _suspect_twins(session, ground, [t for t in ready if t.is_new and t.change])
+    for transaction in transactions:
+        transaction.change = changes.get(transaction.id, 0)
+    _suspect_twins(session, ground, [t for t in transactions if t.is_new and t.change])
+
+
+def _targets(transactions: Sequence[Transaction]) -> list[Target]:
+    """What is to be posted of sales that wait for nothing, and of what turned out to be no sale."""
+    ready = [t for t in transactions if t.verdict is not None and t.waiting_for is None]
+    gone = [t for t in transactions if t.sale is None and t.dropped]
+    return [*map(_target, ready), *map(_no_sale, gone)]
+
+
+def _judge_in_context(
+    session: Session, ground: Ground, asking: Sequence[Transaction], locked: Locked
+) -> None:
+    """Judge for whom was sold to; rows that come out otherwise than without are written again."""
+    before = {t.id: (t.verdict, t.review) for t in asking}
+    contexts = context.judge_again(session, ground, asking, locked)
+    for transaction in asking:
+        if transaction.verdict is not None:
+            _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)
+    other = [t for t in asking if (t.verdict, t.review) != before[t.id]]
+    if other:
+        _update(session, other)
+    context.store(session, ground, asking, contexts, locked)
 
 
 def _suspect_twins(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub.program import document as documents
 from hub.program.earn import evaluate
-from hub.program.rules import Basket, BasketLine, Rules, Standing, in_force, needs
+from hub.program.rules import NOBODY, Basket, BasketLine, Buyer, Rules, Standing, in_force, needs
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SAIGON = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -396,3 +396,35 @@ def test_ten_times_the_prices_at_ten_times_the_rate_are_the_same_points(
 def _tenfold(rule: dict[str, Any]) -> dict[str, Any]:
     money = ("per", "worth", "minimum")
     return {name: {c: f"{a}0" for c, a in rule[name].items()} for name in money if rule.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "them", "why"),
+    [
+        ({"tiers": ["gold"]}, Buyer(tier="gold"), None),
+        ({"tiers": ["gold", "silver"]}, Buyer(tier="silver"), None),
+        ({"tiers": ["gold"]}, Buyer(tier="silver"), "other_tier"),
+        ({"tiers": ["gold"]}, NOBODY, "other_tier"),
+        ({"segments": ["staff"]}, Buyer(segments=frozenset({"staff", "vip"})), None),
+        ({"segments": ["staff"]}, Buyer(segments=frozenset({"vip"})), "other_segment"),
+        ({"birthday": "month"}, Buyer(birthday=frozenset({"month"})), None),
+        ({"birthday": "day"}, Buyer(birthday=frozenset({"month"})), "no_birthday"),
+    ],
+)
+def test_a_rule_may_be_for_some_buyers_only(asked: dict[str, Any], them: Buyer, why: str | None) -> None:
+    rule = rules(earn=asked)
+    judged = evaluate(rule, basket(50_000), them)
+    assert (judged.why, judged.points) == (why, 0 if why else 5)
+    assert "member" in needs(rule)
+
+
+def test_a_multiplier_for_some_buyers_leaves_the_others_as_they_are() -> None:
+    double = {"multipliers": [{"factor": "2", "tiers": ["gold"]}]}
+    assert evaluate(rules(**double), basket(50_000), Buyer(tier="gold")).points == 10
+    assert evaluate(rules(**double), basket(50_000)).points == 5
+
+
+def test_a_share_that_is_left_is_of_what_the_same_buyer_had() -> None:
+    rule = rules(multipliers=[{"factor": "2", "tiers": ["gold"]}], points={"partial_refund": "share"})
+    half = basket(lines=(BasketLine("goods", 25_000, 0, sold=50_000),))
+    assert evaluate(rule, half, Buyer(tier="gold")).points == 5

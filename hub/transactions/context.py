@@ -1,0 +1,187 @@
+"""Who bought, for rules that ask: resolved under the account's lock, once, and stored (rules.md B2).
+
+A sale of a programme whose rules look at the buyer (tier, segment, birthday) is judged a second time
+when the accounts of the batch are locked. Each member's sales are taken in their order (placed_at,
+channel, external id), so that two sales of one batch, two batches of two workers and one sale after
+the other agree. What was so of the member at a sale is stored with its first credit, and serves
+every refund and replay of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import arrays, run, unnest
+from hub.ledger.accounts import Locked
+from hub.program.birthdays import occasions
+from hub.program.history import Purchase, SaleOrder
+from hub.program.rules import Buyer, Occasion, Rules
+from hub.transactions import past
+from hub.transactions.judge import judge
+
+if TYPE_CHECKING:
+    from hub.transactions.post import Ground, Transaction
+
+_CONTEXT = {
+    "transaction_id": "bigint",
+    "member_id": "bigint",
+    "tier": "text",
+    "segments": "text",
+    "birthday": "text",
+    "late": "boolean",
+}
+OCCASIONS: tuple[Occasion, ...] = ("day", "week", "month")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What was so of one member when a sale was placed."""
+
+    buyer: Buyer
+    late: bool = False
+    """A later sale of the member had been credited before: that one knew nothing of this."""
+    is_new: bool = False
+
+
+def asking(transactions: Sequence[Transaction]) -> list[Transaction]:
+    """Those that can only be judged knowing who bought."""
+    return [
+        t
+        for t in transactions
+        if t.member_id is not None and t.verdict is not None and t.verdict.asks_who
+    ]
+
+
+def judge_again(
+    session: Session, ground: Ground, transactions: Sequence[Transaction], locked: Locked
+) -> dict[int, Context]:
+    """Judge these sales for whom they were sold to; sets their verdicts. The accounts of their members
+    are locked. Returns transaction id -> the context each was judged in."""
+    known = _stored(session, transactions)
+    contexts: dict[int, Context] = {}
+    for transaction, context in _in_order(session, ground, transactions, locked, known):
+        contexts[transaction.id] = context
+        sale, fold = transaction.sale, transaction.fold
+        assert sale is not None
+        assert fold is not None
+        situation = ground.situations[transaction.key[0]]
+        transaction.verdict = judge(sale, fold, transaction.line_facts, situation, context.buyer)
+    return contexts
+
+
+def store(
+    session: Session,
+    ground: Ground,
+    transactions: Sequence[Transaction],
+    contexts: Mapping[int, Context],
+    locked: Locked,
+) -> None:
+    """Keep the new contexts of sales that are credited now."""
+    rows = [
+        {
+            "transaction_id": t.id,
+            "member_id": t.member_id,
+            "tier": contexts[t.id].buyer.tier,
+            "segments": "\x1f".join(sorted(contexts[t.id].buyer.segments)),
+            "birthday": "\x1f".join(sorted(contexts[t.id].buyer.birthday)),
+            "late": contexts[t.id].late,
+        }
+        for t in transactions
+        if contexts[t.id].is_new and t.waiting_for is None
+    ]
+    if not rows:
+        return
+    run(
+        session,
+        f"""INSERT INTO sale_contexts (program_id, transaction_id, member_id, tier, segments, birthday, late,
+                                       resolved_at)
+            SELECT :program, r.transaction_id, r.member_id, r.tier,
+                   coalesce(string_to_array(r.segments, chr(31)), '{{}}'),
+                   coalesce(string_to_array(r.birthday, chr(31)), '{{}}'), r.late, :now
+            FROM {unnest(_CONTEXT)} ON CONFLICT DO NOTHING""",
+        {**arrays(_CONTEXT, rows), "program": ground.program_id, "now": locked.now},
+    )
+
+
+# --- resolving -----------------------------------------------------------------------------------
+
+
+def _in_order(
+    session: Session,
+    ground: Ground,
+    transactions: Sequence[Transaction],
+    locked: Locked,
+    known: Mapping[int, Buyer],
+) -> Iterator[tuple[Transaction, Context]]:
+    """Each sale with its context, member by member in the order in which their sales count. A sale is
+    judged before the next one is asked for: what it earns may matter to that."""
+    by_root: dict[int, list[Transaction]] = defaultdict(list)
+    for transaction in transactions:
+        if transaction.id in known:
+            yield transaction, Context(known[transaction.id])
+        else:
+            assert transaction.member_id is not None
+            account = locked.accounts[locked.roots[transaction.member_id]]
+            by_root[account.member_id].append(transaction)
+    if not by_root:
+        return
+    profiles = past.profiles(session, ground.program_id, by_root)
+    bought = past.purchases(session, ground.program_id, by_root) if _look_back(transactions) else {}
+    for root, its in by_root.items():
+        for transaction in sorted(its, key=_order):
+            yield transaction, _resolve(transaction, profiles[root], bought.get(root, []), its)
+
+
+def _resolve(
+    transaction: Transaction,
+    profile: past.Profile,
+    bought: Sequence[Purchase],
+    here: Sequence[Transaction],
+) -> Context:
+    rules, placed_at = _rules(transaction), transaction.placed_at
+    assert placed_at is not None
+    new = {t.id for t in here}
+    late = any(
+        p.credited and p.transaction_id not in new and p.order > _order(transaction) for p in bought
+    )
+    buyer = Buyer(birthday=occasions(profile.birthday, placed_at, rules.time_zone))
+    return Context(buyer, late=late, is_new=True)
+
+
+def _look_back(transactions: Sequence[Transaction]) -> bool:
+    return any("history" in _rules(t).needed for t in transactions)
+
+
+def _rules(transaction: Transaction) -> Rules:
+    assert transaction.verdict is not None
+    return transaction.verdict.rules
+
+
+def _order(transaction: Transaction) -> SaleOrder:
+    assert transaction.placed_at is not None
+    return transaction.placed_at, *transaction.key
+
+
+def _stored(session: Session, transactions: Sequence[Transaction]) -> dict[int, Buyer]:
+    """Transaction id -> who bought it, where that was resolved before for the same member."""
+    rows = run(
+        session,
+        """SELECT transaction_id, member_id, tier, segments, birthday FROM sale_contexts
+           WHERE transaction_id = ANY(:ids)""",
+        {"ids": [t.id for t in transactions]},
+    )
+    members = {t.id: t.member_id for t in transactions}
+    return {
+        row.transaction_id: Buyer(
+            row.tier,
+            frozenset(row.segments),
+            frozenset(one for one in OCCASIONS if one in row.birthday),
+        )
+        for row in rows
+        if members[row.transaction_id] == row.member_id
+    }
