@@ -419,7 +419,7 @@ def test_a_rule_may_be_for_some_buyers_only(asked: dict[str, Any], them: Buyer, 
 
 
 def test_a_multiplier_for_some_buyers_leaves_the_others_as_they_are() -> None:
-    double = {"multipliers": [{"factor": "2", "tiers": ["gold"]}]}
+    double: dict[str, Any] = {"multipliers": [{"factor": "2", "tiers": ["gold"]}]}
     assert evaluate(rules(**double), basket(50_000), Buyer(tier="gold")).points == 10
     assert evaluate(rules(**double), basket(50_000)).points == 5
 
