@@ -14,7 +14,8 @@ from marshmallow import Schema, fields
 
 from hub.program import document as documents
 from hub.program.document import DocumentRefused
-from hub.program.schema import DocumentSchema, OneOrMany
+from hub.program.fields import OneOrMany
+from hub.program.schema import DocumentSchema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config" / "programs").glob("*.toml"))
