@@ -11,14 +11,19 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from functools import cached_property
+from typing import Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo
 
-from marshmallow import Schema, ValidationError
+from marshmallow import EXCLUDE, Schema, ValidationError, missing
+from marshmallow.fields import Field
 
 from hub.errors import BadPayload, Misconfigured
 
 MAX_DEPTH = 200
+MAX_VALUES = 500_000
+"""Ten megabytes of real orders hold fewer; of empty lists they hold three million, and these take thirty
+times their bytes."""
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -28,6 +33,8 @@ def parse_json(body: bytes) -> Any:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadPayload("not_utf8", f"byte {error.start} is not UTF-8") from None
+    if len(body) > MAX_VALUES and body.count(b",") + body.count(b":") > MAX_VALUES:
+        raise BadPayload("too_many_values", f"more than {MAX_VALUES} values")
     try:
         value = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
@@ -56,6 +63,71 @@ def load(schema: Schema, value: object, *, root: str = "$") -> dict[str, Any]:
         path, sentence = first_error(error.messages, root)
         raise BadPayload("invalid_field", sentence, path=path) from None
     return loaded
+
+
+_T = TypeVar("_T")
+
+
+class Value(Field[_T]):
+    """A field without validators or processors of its own: a value that is there goes straight to
+    `_deserialize`. An order has about a hundred, and asking each was a third of reading it."""
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        """The loaded value; null and absent are marshmallow's business."""
+        if value is None or value is missing:
+            return super().deserialize(value, attr, data, **kwargs)
+        return self._deserialize(value, attr, data)
+
+
+class Message(Schema):
+    """A marshmallow schema that reads what is there and fills in the rest at once.
+
+    marshmallow asks every field a schema knows, each through a closure of its own, also those that a
+    message lacks; that was a quarter of the time an order takes. A value that is refused is loaded anew
+    in marshmallow's own way, so what is valid, and each word of an error, are marshmallow's (a test
+    compares the two). Nested schemas are Messages too; `partial` and dotted attributes are left to
+    marshmallow.
+    """
+
+    @cached_property
+    def _plan(self) -> tuple[dict[str, tuple[str, Any]], frozenset[str], list[tuple[str, Any]]]:
+        """Name -> (key, how it is read); the names that must be asked although they are absent; what the
+        others then are."""
+        fields = {
+            name if field.data_key is None else field.data_key: (field.attribute or name, field)
+            for name, field in self.load_fields.items()
+        }
+        return (
+            {name: (key, field.deserialize) for name, (key, field) in fields.items()},
+            frozenset(name for name, (_, f) in fields.items() if f.load_default is missing),
+            [(key, f.load_default) for key, f in fields.values() if f.load_default is not missing],
+        )
+
+    def _deserialize(self, data: Any, *, many: bool = False, partial: Any = None, **how: Any) -> Any:
+        if partial is None:
+            try:
+                if many and data.__class__ is list:
+                    return [self._read(each, how["unknown"]) for each in data]
+                if not many:
+                    return self._read(data, how["unknown"])
+            except ValidationError:
+                pass  # marshmallow collects all that is wrong, with its paths
+        return super()._deserialize(data, many=many, partial=partial, **how)
+
+    def _read(self, data: Any, unknown: str) -> dict[str, Any]:
+        if data.__class__ is not dict:
+            raise ValidationError("an object is expected")
+        known, asked, rest = self._plan
+        names = data.keys() & known.keys()
+        if unknown != EXCLUDE and len(names) < len(data):
+            raise ValidationError("unknown")
+        found = {key: value() if callable(value) else value for key, value in rest}
+        for name in names | asked:
+            key, read = known[name]
+            value = read(data.get(name, missing), name, data)
+            if value is not missing:
+                found[key] = value
+        return found
 
 
 def first_error(messages: object, path: str) -> tuple[str, str]:

@@ -122,6 +122,7 @@ FAULT_WORDS: Mapping[str, str] = {
     "timeout": "The channel did not answer in time.",
     "tls": "The channel's TLS certificate is not valid.",
     "too_deep": "The message is nested too deeply.",
+    "too_many_values": "The message holds too many values.",
     "too_long": "The channel's answer is too long.",
     "unexpected": "The hub could not process it; it is kept. Replay it after an update, or report it.",
     "unreachable": "The connection to the channel failed.",

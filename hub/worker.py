@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 from functools import cache
@@ -55,6 +56,15 @@ def drain(direction: Direction) -> None:
         _drain(direction)
     finally:
         gc.collect()  # what a strange message left in cycles may be large
+        _give_back()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, where the C library (glibc) can: after a few large messages it
+    would keep what the largest batch needed for good, since it takes them for the usual size."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _drain(direction: Direction) -> None:

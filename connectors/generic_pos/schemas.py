@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, missing, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from hub.canonical import LineKind, SaleState
 from hub.money import MINOR_UNITS
+from hub.payload import Message, Value
 
 MAX_VERSION = 2**53 - 1
 MAX_ID = 100
@@ -32,19 +33,6 @@ CONSENTS = ("email_marketing", "sms_marketing", "loyalty")
 PAYMENTS = ("money", "gift_card", "store_credit", "points")
 
 _IS_AMOUNT, _IS_TIME, _IS_DAY = re.compile(AMOUNT), re.compile(TIME), re.compile(DAY)
-
-
-_T = TypeVar("_T")
-
-
-class Value(fields.Field[_T]):
-    """A field without validators of its own: a value that is there goes straight to `_deserialize`.
-    An order has about a hundred, and asking each for validators was a third of reading it."""
-
-    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
-        if value is None or value is missing:
-            return super().deserialize(value, attr, data, **kwargs)
-        return self._deserialize(value, attr, data)
 
 
 class Text(Value[str]):
@@ -177,7 +165,7 @@ def _currency() -> fields.String:
     )
 
 
-class _Strict(Schema):
+class _Strict(Message):
     error_messages = {"unknown": "there is no such field; fields of your own go into extra"}  # noqa: RUF012
 
 

@@ -28,9 +28,10 @@ from connectors.shopify.fields import (
     TextsOf,
     Time,
 )
+from hub.payload import Message
 
 
-class _Read(Schema):
+class _Read(Message):
     """Only the fields we read; everything else may come, go and change."""
 
     class Meta:

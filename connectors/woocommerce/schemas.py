@@ -11,26 +11,15 @@ from __future__ import annotations
 import html
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
+from marshmallow import EXCLUDE, ValidationError, fields, validate
 
 from hub.money import MINOR_UNITS, NotMoney, decimal_amount
-
-_T = TypeVar("_T")
-
-
-class _Value(fields.Field[_T]):
-    """A field without validators: passing over marshmallow's chain saves a third of an order's load."""
-
-    def deserialize(self, value: Any, attr: Any = None, data: Any = None, **kwargs: Any) -> Any:
-        """The loaded value; null and absent are marshmallow's business."""
-        if value is None or value is missing:
-            return super().deserialize(value, attr, data, **kwargs)
-        return self._deserialize(value, attr, data)
+from hub.payload import Message, Value
 
 
-class Id(_Value[int]):
+class Id(Value[int]):
     """A WordPress id; 0 stands for none."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
@@ -39,7 +28,7 @@ class Id(_Value[int]):
         return value
 
 
-class Text(_Value[str]):
+class Text(Value[str]):
     """A text. WordPress escapes some when it saves them (`Decaf &amp; tea`); null is no text."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -57,7 +46,7 @@ class Text(_Value[str]):
         return html.unescape(value).strip() if "&" in value else value.strip()
 
 
-class Amount(_Value[Decimal]):
+class Amount(Value[Decimal]):
     """A decimal, printed as text with the shop's decimals (not the currency's), or a JSON number."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
@@ -71,7 +60,7 @@ class Amount(_Value[Decimal]):
             raise ValidationError(f"the amount {error}") from None
 
 
-class Gmt(_Value[datetime]):
+class Gmt(Value[datetime]):
     """A `..._gmt` time: UTC, though printed without a Z."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
@@ -82,7 +71,7 @@ class Gmt(_Value[datetime]):
             raise ValidationError("an ISO 8601 time is expected") from None
 
 
-class MetaData(_Value[dict[str, Any]]):
+class MetaData(Value[dict[str, Any]]):
     """`meta_data` as key -> value (the last one wins). Plugins write what they like here, so what
     is malformed is left out instead of refused."""
 
@@ -96,7 +85,7 @@ class MetaData(_Value[dict[str, Any]]):
         }
 
 
-class _Read(Schema):
+class _Read(Message):
     """Reads known fields and passes over the rest."""
 
     class Meta:
