@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
@@ -27,6 +28,11 @@ def unnest(columns: Mapping[str, str], alias: str = "r") -> str:
 def arrays(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The parameters for `unnest`: one list a column."""
     return {name: [row[name] for row in rows] for name in columns}
+
+
+def json_text(value: Any) -> str:
+    """A value of plain JSON types as text for a jsonb column."""
+    return orjson.dumps(value).decode()
 
 
 def run(

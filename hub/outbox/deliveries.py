@@ -6,7 +6,6 @@ finish checks the lease's fencing token, so a worker that was thought dead canno
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from hub.bulk import arrays, run, unnest
+from hub.bulk import arrays, json_text, run, unnest
 from hub.errors import ChannelDown, Fault, FaultName
 
 Direction = Literal["inbound", "outbound"]
@@ -267,7 +266,7 @@ def _record_attempts(session: Session, finishes: Sequence[Finish], worker: str) 
             "fault": f.fault,
             "code": f.code,
             "detail": f.detail,
-            "exchanges": json.dumps(list(f.exchanges)),
+            "exchanges": json_text(list(f.exchanges)) if f.exchanges else "[]",
         }
         for f in finishes
     ]
@@ -361,7 +360,7 @@ def enqueue(session: Session, pushes: Sequence[Push]) -> None:
             "key": p.key,
             "subject": p.subject,
             "priority": p.priority,
-            "body": json.dumps(p.body),
+            "body": json_text(p.body),
             "delay": p.delay,
         }
         for p in ordered

@@ -6,7 +6,6 @@ rules.md C4: identities (made here when new), transactions by id, accounts by id
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from hub.bulk import arrays, run, unnest
+from hub.bulk import arrays, json_text, run, unnest
 from hub.canonical import CustomerRef, Refund, Sale, Traits
 from hub.ids import new_id
 from hub.ledger.accounts import Locked
@@ -464,11 +463,11 @@ def _row(transaction: Transaction) -> dict[str, Any]:
         "eligible": sums.eligible if sums else 0,
         "points": transaction.points,
         "why": verdict.judgement.why if verdict else None,
-        "explanation": json.dumps(verdict.judgement.steps if verdict else []),
-        "codes": json.dumps(sale.codes if sale else []),
+        "explanation": json_text(verdict.judgement.steps if verdict else ()),
+        "codes": json_text(sale.codes if sale else ()),
         "waiting_for": transaction.waiting_for,
         "ambiguous": transaction.fold.ambiguous if transaction.fold else False,
-        "line_facts": json.dumps(transaction.line_facts),
+        "line_facts": json_text(transaction.line_facts),
         "program_version": verdict.rules.number if verdict else None,
         "review": transaction.review,
     }
@@ -533,7 +532,7 @@ def _delete_dropped(session: Session, transactions: Sequence[Transaction]) -> No
 def _body_json(body: Sale | Refund | None) -> str | None:
     if body is None:
         return None
-    return json.dumps(sale_to_json(body) if isinstance(body, Sale) else refund_to_json(body))
+    return json_text(sale_to_json(body) if isinstance(body, Sale) else refund_to_json(body))
 
 
 def _post(
