@@ -13,7 +13,6 @@ from marshmallow import Schema, ValidationError
 from connectors.generic_pos.schemas import MESSAGES
 from connectors.shopify import schemas as shopify
 from connectors.woocommerce import schemas as woocommerce
-from hub import payload
 from hub.errors import BadPayload
 from hub.payload import MAX_VALUES, Message, parse_json
 from tests.connectors.generic_pos.corpus import SALE
@@ -63,7 +62,7 @@ def test_a_message_of_more_values_than_any_order_has_is_refused_before_they_are_
     def made(*_: object, **__: object) -> None:
         raise AssertionError("the values were made")
 
-    monkeypatch.setattr(payload.json, "loads", made)
+    monkeypatch.setattr(json, "loads", made)
     with pytest.raises(BadPayload, match="more than") as refused:
         parse_json(b"[" + b"[]," * (MAX_VALUES + 1) + b"[]]")
     assert refused.value.code == "too_many_values"
