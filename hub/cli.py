@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "channel": "Connected shops and tills.",
         "member": "Members, their identities and balances.",
         "redeem": "Spend a member's points on a reward.",
+        "take-back": "Take an unused code back; its points return.",
         "sale": "What became of an order, and why it earned what it did.",
         "ledger": "The book of points: show and verify.",
     },
@@ -54,7 +55,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "sweep": "The sweeper.",
     },
 }
-"""Section -> command -> what `hub --help` says. The command `x` is `hub.commands.x.command`."""
+"""Section -> command -> what `hub --help` says. The command `x-y` is `hub.commands.x_y.command`."""
 
 _HELP = {name: text for section in COMMANDS.values() for name, text in section.items()}
 
@@ -68,7 +69,9 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _HELP:
             return None
-        found: click.Command = importlib.import_module(f"hub.commands.{cmd_name}").command
+        found: click.Command = importlib.import_module(
+            f"hub.commands.{cmd_name.replace('-', '_')}"
+        ).command
         return cli_words.translated(found)
 
     def resolve_command(

@@ -109,6 +109,8 @@ class CustomerKey:
     external_id: str | None = None
     email: str | None = None
     phone: str | None = None
+    card: str | None = None
+    """Of use to tills alone, which may know a member by nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,13 @@ def _code(command: CreateCode) -> dict[str, Any]:
 
 def _customer(key: CustomerKey) -> dict[str, str]:
     return _filled(
-        {"member_id": key.member_id, "id": key.external_id, "email": key.email, "phone": key.phone}
+        {
+            "member_id": key.member_id,
+            "id": key.external_id,
+            "email": key.email,
+            "phone": key.phone,
+            "card": key.card,
+        }
     )
 
 

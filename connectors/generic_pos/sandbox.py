@@ -260,7 +260,8 @@ class TillSandbox(Sandbox):
             return "has expired"
         bound = told["customer"]
         if not any(
-            bound.get(name) and bound[name] == buyer.get(name) for name in ("id", "email", "phone")
+            bound.get(name) and bound[name] == buyer.get(name)
+            for name in ("id", "email", "phone", "card")
         ):
             return "belongs to somebody else"
         return None

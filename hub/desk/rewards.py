@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from hub.desk.place import Desk
 from hub.members import view
@@ -11,6 +12,8 @@ from hub.program import store
 from hub.program.paying import Quote, quote
 from hub.program.rules import Reward, Rules, in_force
 from hub.redemption import redeem as redemption
+from hub.redemption import taking_back
+from hub.redemption.costs import Costs
 from hub.redemption.redeem import POINTS, NoSuchReward, Order, Payment, Redeemed
 
 
@@ -51,6 +54,18 @@ def redeem(desk: Desk, member_id: int, reward: str, *, key: str | None) -> Redee
     """Buy a reward; its code and the new balance go to the channels. Raises `NoSuchReward`,
     `NotEnoughPoints` and `KeyReused`; the same key again answers with the first redemption."""
     return _carry_out(desk, member_id, reward, None, key)
+
+
+def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) -> str:
+    """Take an unused code back from every channel; its points return once all have confirmed. Answers
+    with the voucher's state by now; again, it changes nothing. Raises `LookupError` and `AlreadyUsed`."""
+    costs = Costs(desk.session, desk.program.id, desk.runtime.chain_key, now)
+    known = channels.of_program(desk.session, desk.program.id)
+    members = taking_back.begin(costs, redemption_id, known, desk.actor)
+    if members is not None:
+        desk.note("redemption.taken_back", redemption_id)
+        desk.tell_balances(members)
+    return taking_back.state_of(desk.session, desk.program.id, redemption_id)
 
 
 def _rules(desk: Desk) -> Rules:

@@ -101,6 +101,12 @@ def take_again(session: Session, command: Command, points: int, subject: str) ->
     return _carry_out(session, command, -points, "redeemed", subject, need=0)
 
 
+def moment(session: Session) -> datetime:
+    """The database's clock."""
+    at: datetime = run(session, "SELECT clock_timestamp() AS at")[0].at
+    return at
+
+
 def settle(
     session: Session,
     program_id: int,

@@ -82,9 +82,7 @@ class Ingredients:
     def _change_spend(self, entry: Draft | Any) -> None:
         spend = self.spends[entry.subject]
         if entry.amount < 0:
-            self.spends[entry.subject] = Spend(
-                spend.key, spend.amount - entry.amount, spend.at, spend.returns
-            )
+            self.spends[entry.subject] = spend.taken_again(-entry.amount)
             return
         back = Return(entry.amount, entry.occurred_at, entry.expires_at)
         self.spends[entry.subject] = Spend(spend.key, spend.amount, spend.at, (*spend.returns, back))

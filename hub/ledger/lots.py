@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -51,6 +51,18 @@ class Spend:
     def net(self) -> int:
         """What stays spent after all returns."""
         return max(0, self.amount - sum(r.amount for r in self.returns))
+
+    def taken_again(self, amount: int) -> Spend:
+        """The spend with so many points more: what had come back goes first, the latest return before
+        the others, so that none of them leaves a child lot behind."""
+        returns = list(self.returns)
+        while amount and returns:
+            last = returns.pop()
+            undone = min(amount, last.amount)
+            amount -= undone
+            if undone < last.amount:
+                returns.append(replace(last, amount=last.amount - undone))
+        return replace(self, amount=self.amount + amount, returns=tuple(returns))
 
 
 @dataclass(slots=True)

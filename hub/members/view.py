@@ -206,6 +206,12 @@ def consents(session: Session, member_id: int) -> list[Any]:
     )
 
 
+def redemptions(session: Session, member_id: int) -> set[str]:
+    """The public ids of what the member spent points on."""
+    sql = f"SELECT r.public_id FROM redemptions r WHERE r.member_id IN {_OWN}"
+    return {row.public_id for row in run(session, sql, {"member": member_id})}
+
+
 def vouchers(session: Session, member_id: int, *, limit: int = 50) -> list[dict[str, Any]]:
     """Codes the member bought, newest first, each with its state in every channel and its uses."""
     rows = run(

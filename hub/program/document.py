@@ -100,6 +100,9 @@ def rules(
         enrol=loaded["members"]["enrol"],
         hold_minutes=loaded["redeem"]["hold_minutes"],
         double_use=loaded["redeem"]["double_use"],
+        points_back=loaded["redeem"]["points_back"],
+        when_cancelled=loaded["redeem"]["when_cancelled"],
+        grace_days=loaded["redeem"]["grace_days"],
         rewards={r["id"]: _reward(f"rewards[{n}]", r) for n, r in enumerate(loaded["rewards"])},
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
     )

@@ -215,6 +215,14 @@ class Rules:
     enrol: Literal["anyone", "customers", "existing"] = "anyone"
     hold_minutes: int = 15
     double_use: Literal["take_again", "absorb"] = "take_again"
+    points_back: Literal["full", "share", "never"] = "full"
+    """When the order that used a code is refunded, the points that bought it come back: once nothing of
+    the order is left, in proportion, or not at all."""
+    when_cancelled: Literal["reopen", "points_back"] = "reopen"
+    """A code whose order was cancelled can be used again, or is taken back everywhere for its points
+    (rules.md E3: exactly one of the two)."""
+    grace_days: int = 30
+    """How long points that come back live at least, where their own day has passed (D5)."""
     rewards: Mapping[str, Reward] = field(default_factory=dict)
     paying: PointsAsMoney | None = None
     """None: points buy rewards only."""

@@ -185,6 +185,9 @@ class RedeemSchema(_Strict):
     double_use = fields.String(
         load_default="take_again", validate=validate.OneOf(["take_again", "absorb"])
     )
+    points_back = _choice("full", "share", "never", default="full")
+    when_cancelled = _choice("reopen", "points_back", default="reopen")
+    grace_days = fields.Integer(strict=True, load_default=30, validate=validate.Range(0, MAX_DAYS))
 
 
 class PayingSchema(_Strict):

@@ -19,7 +19,8 @@ from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.paying import Quote, quote
 from hub.program.rules import Reward, Rules
-from hub.redemption.uses import code_key, code_pushes
+from hub.redemption.taking_back import code_pushes
+from hub.redemption.uses import code_key
 
 
 class NoSuchReward(LookupError):

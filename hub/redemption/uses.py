@@ -6,19 +6,23 @@ seen (rules.md E2); what a use costs is a target, like what a sale earns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
-from hub.ledger import commands
-from hub.ledger.commands import Command
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
-from hub.outbox.deliveries import Push
+from hub.program.returning import Bill
 from hub.program.rules import in_force
+from hub.redemption import taking_back
+from hub.redemption import voucher as voucher_rows
+from hub.redemption.costs import Costs
+from hub.redemption.taking_back import code_pushes, take_up_again
+from hub.redemption.voucher import Voucher
 from hub.transactions.judge import Situation
 from hub.transactions.post import Transaction
 
@@ -38,30 +42,15 @@ def code_key(code: str) -> str:
     return code.strip().upper()
 
 
-@dataclass(slots=True)
-class Voucher:
-    """One locked voucher."""
-
-    id: int
-    public_id: str
-    redemption_id: int
-    member_id: int
-    code_key: str
-    state: str
-    uses: int
-    points: int
-    redemption_state: str
-    taken: list[tuple[int, int]] = field(default_factory=list)
-    """(member, points) that further uses have cost so far, the owner first."""
-    present: set[int] = field(default_factory=set)
-    """The sales that used it before this batch."""
-    entries: int = 0
-    """How many entries its uses have caused: their references go on from there."""
-
-    @property
-    def subject(self) -> str:
-        """What its uses are called in the ledger."""
-        return f"use:{self.id}"
+def redemption_of(session: Session, program_id: int, code: str) -> str | None:
+    """The public id of the redemption that a code was made for, in any case of letters."""
+    rows = run(
+        session,
+        """SELECT r.public_id FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+           WHERE v.program_id = :program AND v.code_key = :key""",
+        {"program": program_id, "key": code_key(code)},
+    )
+    return rows[0].public_id if rows else None
 
 
 @dataclass(slots=True)
@@ -73,11 +62,12 @@ class Locked:
     chain_key: bytes
     vouchers: list[Voucher]
     transactions: Sequence[Transaction] = field(default_factory=list)
+    now: datetime | None = None
 
     @property
     def owners(self) -> set[int]:
         """The members who hold them, or paid for uses of them."""
-        return {v.member_id for v in self.vouchers} | {m for v in self.vouchers for m, _ in v.taken}
+        return {member for voucher in self.vouchers for member in voucher.payers}
 
     def settle(self, situations: Mapping[int, Situation], channels: Iterable[Channel]) -> set[int]:
         """Bring state, points and pushes of these vouchers in line with their uses. Returns the
@@ -88,13 +78,21 @@ class Locked:
         found = self._uses()
         everywhere = list(channels)
         versions = next(iter(situations.values())).versions
+        costs = Costs(self.session, self.program_id, self.chain_key, self.now)
         members: set[int] = set()
         for voucher in self.vouchers:
-            present = found.get(voucher.id, [])
+            uses = found.get(voucher.id, [])
+            present = [use for use in uses if use.present]
             # by the rules of the use that wins: neither arrival nor a later version changes that
-            rules = in_force(versions, present[0].placed_at) if present else versions[0]
-            members |= self._points(voucher, len(present), rules.double_use)
-            self._state(voucher, present, everywhere)
+            deciding = present or uses
+            rules = in_force(versions, deciding[0].placed_at) if deciding else versions[0]
+            if present and voucher.redemption_state == "released":
+                take_up_again(self.session, self.program_id, voucher)
+            cancelled = not present and bool(uses) and rules.when_cancelled == "points_back"
+            self._state(voucher, present, everywhere, cancelled=cancelled)
+            if voucher.state == "revoking":
+                taking_back.close(self.session, self.program_id, voucher)
+            members |= costs.settle(voucher, [_bill(use) for use in present], rules)
         return members
 
     def _store_uses(self) -> None:
@@ -118,65 +116,29 @@ class Locked:
         )
 
     def _uses(self) -> dict[int, list[Any]]:
-        """Present uses per voucher, the winner first: the least (placed_at, channel, external id)."""
+        """Uses per voucher, present ones and those of orders that were cancelled since; the winner first:
+        the least (placed_at, channel, external id)."""
         found: dict[int, list[Any]] = {}
         for row in run(
             self.session,
-            """SELECT u.voucher_id, u.transaction_id, t.channel_id, t.placed_at
+            """SELECT u.voucher_id, u.transaction_id, u.present, t.channel_id, t.placed_at, t.state, t.test,
+                      t.goods_net, t.eligible
                FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
-               WHERE u.voucher_id = ANY(:ids) AND u.present
+               JOIN vouchers v ON v.id = u.voucher_id
+               WHERE u.voucher_id = ANY(:ids) AND (u.present OR t.state IN ('cancelled', 'deleted')
+                     AND EXISTS (SELECT 1 FROM unnest(t.codes) c WHERE upper(btrim(c)) = v.code_key))
                ORDER BY t.placed_at, t.channel_id, t.external_id""",
             {"ids": [v.id for v in self.vouchers]},
         ):
             found.setdefault(row.voucher_id, []).append(row)
         return found
 
-    def _points(self, voucher: Voucher, uses: int, double_use: str) -> set[int]:
-        """Take-again: cost x max(1, uses); the first use is the redemption itself (E2). Returns the
-        members whose points changed."""
-        if voucher.redemption_state != "committed":
-            return set()
-        again = max(0, uses - 1) if double_use == "take_again" else 0
-        delta = again * voucher.points - sum(taken for _, taken in voucher.taken)
-        if delta > 0:
-            commands.take_again(
-                self.session,
-                self._command(voucher, voucher.member_id, -delta, uses),
-                delta,
-                voucher.subject,
-            )
-            return {voucher.member_id}
-        return set(self._give_back(voucher, -delta, uses))
-
-    def _give_back(self, voucher: Voucher, points: int, uses: int) -> Iterator[int]:
-        """To whoever paid: of members merged and taken apart again, spends stay with the survivor (D8)."""
-        for member_id, taken in voucher.taken:
-            back = min(points, taken)
-            if back <= 0:
-                continue
-            command = self._command(voucher, member_id, back, uses)
-            commands.give_back(self.session, command, back, voucher.subject, counter="redeemed")
-            points -= back
-            yield member_id
-
-    def _command(self, voucher: Voucher, member_id: int, points: int, uses: int) -> Command:
-        voucher.entries += 1
-        return Command(
-            self.program_id,
-            member_id,
-            reference=f"{voucher.subject}:{voucher.entries}",
-            actor="hub:vouchers",
-            chain_key=self.chain_key,
-            explanation=({"code": "code_used_again", "points": str(points), "uses": uses},),
-        )
-
-    def _state(self, voucher: Voucher, present: Sequence[Any], channels: Sequence[Channel]) -> None:
-        """Used revokes the code elsewhere at once; unused again re-opens it everywhere (E3)."""
-        state = voucher.state
-        if present and state in {"planned", "live"}:
-            state = "used"
-        elif not present and state == "used":
-            state = "live"
+    def _state(
+        self, voucher: Voucher, present: Sequence[Any], channels: Sequence[Channel], *, cancelled: bool
+    ) -> None:
+        """Used revokes the code elsewhere at once. Unused again re-opens it everywhere or, where its
+        points are to come back, revokes it everywhere, where it was used too: never both (E3)."""
+        state = _next_state(voucher.state, used=bool(present), cancelled=cancelled)
         run(
             self.session,
             "UPDATE vouchers SET state = :state, uses = :uses WHERE id = :id",
@@ -192,7 +154,8 @@ class Locked:
             return
         if state == "live":
             self._plan_anew(voucher)
-        topic = "revoke_code" if state == "used" else "create_code"
+        topic = "create_code" if state == "live" else "revoke_code"
+        voucher.state = state
         elsewhere = [c for c in channels if c.id not in used_in]
         deliveries.enqueue(
             self.session, code_pushes(self.program_id, voucher.public_id, topic, elsewhere)
@@ -218,8 +181,29 @@ class Locked:
         )
 
 
+def _next_state(state: str, *, used: bool, cancelled: bool) -> str:
+    """Every state with every event (rules.md E1): a use seen counts in each of them."""
+    if used:
+        return "used"
+    if cancelled and state in {"planned", "live", "used"}:
+        return "revoking"
+    return "live" if state == "used" else state
+
+
+def _bill(use: Any) -> Bill:
+    """What is left of an order that used a code; one that is not paid yet, or a test, is whole."""
+    refunded = use.state == "refunded"
+    counted = use.state in {"paid", "fulfilled"} and not use.test
+    return Bill(use.goods_net, use.eligible if counted else use.goods_net, refunded)
+
+
 def lock(
-    session: Session, program_id: int, chain_key: bytes, transactions: Sequence[Transaction]
+    session: Session,
+    program_id: int,
+    chain_key: bytes,
+    transactions: Sequence[Transaction],
+    *,
+    now: datetime | None = None,
 ) -> Locked:
     """Lock the vouchers of all codes these sales carry or carried, by id."""
     keys = {
@@ -229,51 +213,8 @@ def lock(
     }
     if not keys:
         return Locked(session, program_id, chain_key, [])
-    rows = run(
-        session,
-        """SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
-                  r.points, r.state AS redemption_state
-           FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
-           WHERE v.program_id = :program AND v.code_key = ANY(:keys) ORDER BY v.id FOR NO KEY UPDATE OF v""",
-        {"program": program_id, "keys": sorted(keys)},
-    )
-    vouchers = [Voucher(**row._mapping) for row in rows]
-    _load_present(session, vouchers)
-    _load_taken(session, program_id, vouchers)
-    return Locked(session, program_id, chain_key, vouchers, transactions)
-
-
-def _load_present(session: Session, vouchers: Sequence[Voucher]) -> None:
-    by_id = {v.id: v for v in vouchers}
-    if not by_id:
-        return
-    for row in run(
-        session,
-        "SELECT voucher_id, transaction_id FROM voucher_uses WHERE voucher_id = ANY(:ids) AND present",
-        {"ids": sorted(by_id)},
-    ):
-        by_id[row.voucher_id].present.add(row.transaction_id)
-
-
-def _load_taken(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
-    by_subject = {v.subject: v for v in vouchers}
-    if not by_subject:
-        return
-    for row in run(
-        session,
-        """SELECT e.subject, a.member_id, -sum(e.amount) AS taken,
-                  count(*) FILTER (WHERE e.counter <> 'member') AS n
-           FROM entries e JOIN accounts a ON a.id = e.account_id
-           WHERE e.program_id = :program AND e.subject = ANY(:subjects) AND e.counter <> 'issued'
-           GROUP BY e.subject, a.member_id ORDER BY a.member_id""",
-        {"program": program_id, "subjects": sorted(by_subject)},
-    ):
-        voucher = by_subject[row.subject]
-        voucher.entries += row.n
-        if row.taken:
-            voucher.taken.append((row.member_id, int(row.taken)))
-    for voucher in vouchers:
-        voucher.taken.sort(key=lambda paid: paid[0] != voucher.member_id)
+    vouchers = voucher_rows.lock(session, program_id, "v.code_key = ANY(:keys)", keys=sorted(keys))
+    return Locked(session, program_id, chain_key, vouchers, transactions, now)
 
 
 def plan_where_known(
@@ -315,20 +256,3 @@ def plan_where_known(
             for push in code_pushes(program_id, row.public_id, "create_code", [by_id[row.channel_id]])
         ],
     )
-
-
-def code_pushes(program_id: int, voucher: str, topic: str, channels: Iterable[Channel]) -> list[Push]:
-    """One row a voucher and channel: what is pushed follows from the voucher's state by then."""
-    return [
-        Push(
-            program_id,
-            channel.id,
-            topic=topic,
-            key=f"code:{voucher}",
-            subject=f"voucher:{voucher}",
-            priority=deliveries.URGENT if topic == "revoke_code" else deliveries.NORMAL,
-            body={"action": topic, "voucher": voucher},
-        )
-        for channel in channels
-        if channel.status != "disconnected"
-    ]

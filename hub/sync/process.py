@@ -329,7 +329,11 @@ class _Posting:
         them (rules.md C4)."""
         ground = self.batch.ground
         self.vouchers = uses.lock(
-            self.session, ground.program_id, ground.chain_key, list(transactions.values())
+            self.session,
+            ground.program_id,
+            ground.chain_key,
+            list(transactions.values()),
+            now=ground.now,
         )
         return self.vouchers.owners
 

@@ -293,7 +293,7 @@ def decide(
         return Lookup(body["what"], body["external_id"])
     if body["action"] == "set_balance":
         return _balance(session, runtime, channel, connector, body["member"])
-    return _code(session, channel, connector, body["voucher"])
+    return code_order(session, channel, connector, body["voucher"])
 
 
 def store_answers(session: Session, delivery: Claimed, answers: Sequence[Inbound]) -> None:
@@ -357,7 +357,7 @@ def _balance(
     )
 
 
-def _code(session: Session, channel: Channel, connector: Connector, voucher_id: str) -> Order:
+def code_order(session: Session, channel: Channel, connector: Connector, voucher_id: str) -> Order:
     """The code's desired state in this channel, from the voucher's: live here or nowhere else."""
     voucher = run(
         session,
@@ -428,6 +428,7 @@ def _customer(session: Session, channel: Channel, member_id: int) -> CustomerKey
         external_id=found.get(IdentityKind.CUSTOMER),
         email=found.get(IdentityKind.EMAIL),
         phone=found.get(IdentityKind.PHONE),
+        card=found.get(IdentityKind.CARD),
     )
 
 

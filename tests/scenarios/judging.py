@@ -26,6 +26,11 @@ KNOWN_STEP = frozenset(
         "discount",
         "applied_points",
         "allowed",
+        "earned",
+        "earned_reversed",
+        "spent",
+        "spent_returned",
+        "reward_available",
     }
 )
 KNOWN_FINAL = frozenset({"balance", "balances", "customers"})
@@ -54,6 +59,8 @@ class Seen:
     lots: Mapping[str, int]
     entries: int
     said: Mapping[str, Any]
+    parts: Mapping[str, Mapping[str, int]]
+    rewards: Mapping[str, list[str]]
 
 
 def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
@@ -99,8 +106,10 @@ def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
         changes = {name: world.change(name, mark) for name in customers}
         balances = {name: world.balance(name) for name in customers}
         seen[event["seq"]] = Seen(
-            changes, balances, error, world.lots(), world.entries(mark), world.said
-        )
+            changes, balances, error, world.lots(), world.entries(mark), world.said,
+            {name: world.parts(name, mark) for name in customers},
+            {name: world.rewards(name) for name in customers},
+        )  # fmt: skip
     return seen
 
 
@@ -116,6 +125,8 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
             "lots": {name: here.lots.get(name, 0) for name in step.get("lots", {})},
             "ledger_entries": here.entries,
             "entries": here.entries,
+            "reward_available": here.rewards[customer],
+            **here.parts[customer],
             **here.said,
         }
         for name in sorted(set(step).difference({"seq", "customer"}, SILENT)):

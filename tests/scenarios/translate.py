@@ -28,6 +28,12 @@ REFUSED_POLICIES = {
     "floor_of_refunded_amount": "refunds are recomputed on what is left, not rounded each by itself",
     "manual": "nobody types in what a refund takes back",
 }
+POINTS_BACK: dict[str, str] = {
+    "on_full_refund": "full",
+    "proportional": "share",
+    "in_proportion": "share",
+    "never": "never",
+}
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
      "stacking", "multiplier_stacking", "points_decimals", "redeem"}
@@ -51,6 +57,7 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "earn": [_earn(rule, scenario["currency"]) for rule in earn] or [_nothing()],
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
         "points": points,
+        "redeem": _spent(rules.get("refund", {})),
         "rewards": [_reward(reward, scenario["currency"]) for reward in rules.get("rewards", [])],
         "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
     }
@@ -90,9 +97,18 @@ def _refund(rules: Rule) -> dict[str, Any]:
             points["partial_refund"] = _word(REFUND_POLICIES, value, "refund.policy")
         elif name == "allow_negative":
             points["negative"] = "debt" if value else "forgive"
+        elif name == "return_spent":
+            _word(POINTS_BACK, value, "refund.return_spent")  # said in [redeem]
         else:
             raise Unsupported(f"refund.{name}: the product has no such rule yet")
     return points
+
+
+def _spent(rules: Rule) -> dict[str, Any]:
+    """What becomes of spent points when their order is undone. A cancelled order gives them back in the
+    scenarios' world, which has no codes to open again; a refund only where a rule says so."""
+    back = _word(POINTS_BACK, rules.get("return_spent", "never"), "refund.return_spent")
+    return {"points_back": back, "when_cancelled": "points_back"}
 
 
 def _expiry(rules: Rule) -> dict[str, Any]:

@@ -16,16 +16,18 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.generic_pos.push import message_of
 from connectors.generic_pos.sandbox import TillSandbox
 from hub.bulk import run
 from hub.canonical import CustomerRef
 from hub.connect import add_channel
-from hub.connector import Inbound
+from hub.connector import CreateCode, Inbound
 from hub.desk.place import Desk
-from hub.desk.rewards import quoted
+from hub.desk.rewards import offers, quoted, take_back
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
+from hub.members import view
 from hub.members.resolve import Mention, resolve
 from hub.money import from_minor, to_minor_exact
 from hub.outbox.channels import Channel, connector_of
@@ -44,10 +46,14 @@ from hub.redemption.redeem import (
 from hub.runtime import Runtime
 from hub.sync import process
 from hub.sync.process import Batch
+from hub.sync.push import code_order
 from hub.sync.receive import Message, insert
 from tests.scenarios.translate import Unsupported, document, labels
 
 Event = Mapping[str, Any]
+
+OWN_REWARD = "points: "
+"""How the rewards begin that stand for points taken where the scenario names no reward."""
 
 STEP = timedelta(seconds=1)
 """Between two events of which the scenario does not say when they happen."""
@@ -61,6 +67,10 @@ class QuietTill(TillSandbox):
         self.kept = getattr(self, "kept", [])
         self.kept.append((topic, dict(headers), body))
 
+    def take_code(self, message: dict[str, Any]) -> None:
+        """A callback of the hub, handed over."""
+        self._take_code(message)
+
 
 class World:
     """A program made of a scenario's rules, and what happens in it."""
@@ -71,9 +81,9 @@ class World:
         self.zone = scenario["program"]["rules"].get("time_zone", "UTC")
         self.now = min([datetime(2026, 1, 1, tzinfo=UTC), *_moments(scenario, self.zone)])
         made = document(scenario)
-        wanted = {e["points"] for e in scenario["events"] if e["type"] == "redeem"}
+        wanted = _points_spent(scenario["events"])
         made["rewards"] += [
-            {"id": f"points-{cost}", "name": str(cost), "cost": cost, "percent": "1"}
+            {"id": f"points-{cost}", "name": f"{OWN_REWARD}{cost}", "cost": cost, "percent": "1"}
             for cost in sorted(wanted)
         ]
         with runtime.sessions.begin() as session:
@@ -92,6 +102,8 @@ class World:
         self.tills: dict[str, tuple[QuietTill, Channel]] = {}
         self.orders: dict[str, tuple[str, str, str]] = {}
         """Order -> (till, external id, customer)."""
+        self.codes: dict[str, dict[str, str]] = {}
+        """Order -> redemption -> the code that points bought for it."""
         self.said: dict[str, Any] = {}
         """What the last event was answered with, besides points."""
         self.told: dict[int, list[Message]] = {}
@@ -132,6 +144,32 @@ class World:
         )
         return int(rows[0].points)
 
+    def parts(self, customer: str, mark: int) -> dict[str, int]:
+        """What a customer's entries since that place are made of, each counted up as the book says."""
+        row = self._rows(
+            """SELECT coalesce(sum(e.amount) FILTER (WHERE e.counter = 'issued'), 0) AS earned,
+                      coalesce(sum(-e.amount) FILTER (WHERE e.counter = 'issued'), 0) AS earned_reversed,
+                      coalesce(sum(-e.amount) FILTER (WHERE e.counter IN ('held', 'redeemed')), 0) AS spent,
+                      coalesce(sum(e.amount) FILTER (WHERE e.counter IN ('held', 'redeemed')), 0)
+                          AS spent_returned
+               FROM identities i JOIN accounts a ON a.member_id = i.member_id
+               JOIN entries e ON e.account_id = a.id
+               WHERE i.program_id = :program AND i.value = :card AND e.id > :mark""",
+            card=customer.upper(),
+            mark=mark,
+        )[0]
+        return {name: int(value) for name, value in row._mapping.items()}
+
+    def rewards(self, customer: str) -> list[str]:
+        """The rewards a customer's points are enough for."""
+        with self.runtime.sessions.begin() as session:
+            member = self._member(session, customer)
+            available = view.balance(session, member, self.now)["available"]
+            desk = Desk(self.runtime, session, self.program, "scenario")
+            open_now = [offer for offer in offers(desk, available) if not offer.missing]
+        named = [offer.reward.name for offer in open_now]
+        return [name for name in named if not name.startswith(OWN_REWARD)]
+
     def entries(self, mark: int) -> int:
         """How many entries the book has since that place."""
         statement = "SELECT count(*) AS n FROM entries WHERE program_id = :program AND id > :mark"
@@ -167,12 +205,14 @@ class World:
     def _on_note(self, _event: Event) -> None:
         return None
 
-    def _on_order_paid(self, event: Event) -> None:
+    def _on_order_paid(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
                       "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
-                      "paid_by_points", "duplicate_of"})  # fmt: skip
-        if "paid_by_points" in event:
-            raise Unsupported("order_paid.paid_by_points: points as payment")
+                      "paid_by_points", "duplicate_of", "codes", "reward_claimed", "redeem_points",
+                      "paid_cash"})  # fmt: skip
+        refused = self._claim(event)
+        if refused is not None:
+            return refused
         name = event.get("channel", "till")
         till, _ = self._till(name)
         wish: dict[str, Any] = {
@@ -181,13 +221,43 @@ class World:
             "customer": _customer(event),
             "shipping": event.get("shipping"),
             "discount": event.get("discount") if event.get("lines") or "items_total" in event else None,
-            "fields": {"id": event["order"], "number": event["order"]},
+            "fields": {
+                "id": event["order"],
+                "number": event["order"],
+                "codes": [*event.get("codes", []), *self.codes.get(event["order"], {}).values()],
+            },
         }
+        if "redeem_points" in event:
+            wish["codes"] = self._taught(till, self._till(name)[1], event["order"])
+        if "paid_by_points" in event:
+            wish["fields"]["payments"] = [{"kind": "points", "amount": str(event["paid_by_points"])}]
         if "pos" in event:
             wish["fields"]["place"] = {"location": event["pos"]}
         sold = till.place_sale(wish)
         self.orders[event["order"]] = (name, sold["external_id"], event.get("customer") or "")
         self._send(event, name)
+        return None
+
+    def _claim(self, event: Event) -> str | None:
+        """Spend points on the bill that is rung up now, unless they were spent for it before."""
+        order, customer = event["order"], event.get("customer", "C1")
+        claimed = event.get("reward_claimed", [])
+        claims = [claimed] if isinstance(claimed, dict) else list(claimed)
+        points = [event[name] for name in ("redeem_points", "paid_by_points") if name in event]
+        points += [claim["points"] for claim in claims if "points" in claim]
+        if order not in self.codes:
+            for number in points:
+                refused = self._spend(customer, number, f"order-{order}", order)
+                if refused is not None:
+                    return refused
+        for claim in claims:
+            if "id" in claim:
+                refused = self._redeem(
+                    customer, claim["id"].lower(), f"{order}-{claim['id']}", order=order
+                )
+                if refused is not None:
+                    return refused
+        return None
 
     def _on_refund(self, event: Event) -> None:
         _only(
@@ -233,10 +303,31 @@ class World:
     def _on_cancel(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "order", "customer"})
         if event["order"] not in self.orders:
-            raise Unsupported("cancel: of an order that only points were spent on")
+            self._take_back(event["order"])
+            return
         name, external_id, _ = self.orders[event["order"]]
         self._till(name)[0].verb_cancel(external_id, {})
         self._send(event, name)
+
+    def _taught(self, till: QuietTill, channel: Channel, order: str) -> list[str]:
+        """The codes bought for an order, told to the till as the hub tells them: it takes them off."""
+        connector = connector_of(self.runtime, channel)
+        codes = self.codes.get(order, {})
+        sql = """SELECT v.public_id FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+                 WHERE v.program_id = :program AND r.public_id = ANY(:ids)"""
+        for row in self._rows(sql, ids=list(codes)):
+            with self.runtime.sessions() as session:
+                told = code_order(session, channel, connector, row.public_id)
+            assert isinstance(told, CreateCode)
+            till.take_code(message_of(told))
+        return list(codes.values())
+
+    def _take_back(self, order: str) -> None:
+        """An order that never came: the codes bought for it are taken back, as staff do."""
+        with self.runtime.sessions.begin() as session:
+            desk = Desk(self.runtime, session, self.program, "scenario")
+            for redemption in self.codes.pop(order, {}):
+                take_back(desk, redemption, now=self.now)
 
     def _on_grant(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer", "points", "key", "expires_at"})
@@ -260,11 +351,19 @@ class World:
         _only(event, {"type", "seq", "at", "customer", "points", "strict", "order", "duplicate_of",
                       "reward", "accept_partial"})  # fmt: skip
         points, key = event["points"], _redeem_key(event)
-        if self.rules.paying is None:
-            return self._redeem(event["customer"], f"points-{points}", key)
-        if event.get("accept_partial"):
+        if "reward" in event:
+            return self._redeem(
+                event["customer"], event["reward"].lower(), key, order=event.get("order")
+            )
+        if event.get("accept_partial") and self.rules.paying is not None:
             points = self._quoted(event["customer"], points, None).points
-        return self._redeem(event["customer"], POINTS, key, Payment(points, self.currency))
+        return self._spend(event["customer"], points, key, event.get("order"))
+
+    def _spend(self, customer: str, points: int, key: str, order: str | None) -> str | None:
+        """Points as money where the programme has a rate for them; else a reward of that price."""
+        if self.rules.paying is None:
+            return self._redeem(customer, f"points-{points}", key, order=order)
+        return self._redeem(customer, POINTS, key, Payment(points, self.currency), order=order)
 
     def _on_quote_redeem(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer", "requested_points", "order_total"})
@@ -297,16 +396,25 @@ class World:
         return self._redeem(event["customer"], event["reward"].lower(), f"reward-{event['seq']}")
 
     def _redeem(
-        self, customer: str, reward: str, key: str, payment: Payment | None = None
+        self,
+        customer: str,
+        reward: str,
+        key: str,
+        payment: Payment | None = None,
+        *,
+        order: str | None = None,
     ) -> str | None:
         try:
             with self.runtime.sessions.begin() as session:
                 member = self._member(session, customer)
-                order = Order(
+                wish = Order(
                     self.program.id, member, reward, "scenario", self.runtime.chain_key, key,
                     now=self.now, payment=payment,
                 )  # fmt: skip
-                self._show(session, redeem(session, order, self.rules, []))
+                done = redeem(session, wish, self.rules, [])
+                self._show(session, done)
+                if order is not None:
+                    self.codes.setdefault(order, {})[done.id] = done.code
         except NotEnoughPoints:
             return "insufficient_balance"
         except NotPayable as refused:
@@ -436,6 +544,17 @@ def _came_back(line: Mapping[str, Any]) -> dict[str, Any]:
     if not str(line["qty"]).startswith("-"):
         raise Unsupported("refund.lines: a part of a piece came back")
     return {"sku": line["sku"], "quantity": int(str(line["qty"]).removeprefix("-"))}
+
+
+def _points_spent(events: list[Event]) -> set[int]:
+    """Every number of points that is spent without a reward's name."""
+    found = {e["points"] for e in events if e["type"] == "redeem" and "reward" not in e}
+    found |= {e[name] for e in events for name in ("redeem_points", "paid_by_points") if name in e}
+    for event in events:
+        claimed = event.get("reward_claimed", [])
+        claims = [claimed] if isinstance(claimed, dict) else claimed
+        found |= {claim["points"] for claim in claims if "points" in claim}
+    return found
 
 
 def _redeem_key(event: Event) -> str:

@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from hub import words
 from hub.bulk import run
 from hub.desk.place import Desk
-from hub.desk.rewards import pay, quoted, redeem
+from hub.desk.rewards import pay, quoted, redeem, take_back
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
@@ -19,6 +19,7 @@ from hub.program.paying import Quote
 from hub.program.rules import Reward, in_force
 from hub.redemption import redeem as redemption
 from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
+from hub.redemption.taking_back import AlreadyUsed
 from hub.redemption.uses import code_key
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
 from hub.web.keys import caller, requires
@@ -196,6 +197,27 @@ def one(redemption_id: str) -> dict[str, Any]:
         if not rows:
             raise not_found("redemption")
         found = redemption.find(session, caller().program.id, redemption_id=rows[0].id)
+    return _redeemed(found)
+
+
+@blueprint.post("/redemptions/<redemption_id>/take-back")
+@requires("redeem")
+@blueprint.response(200, Redemption)
+def take_back_one(redemption_id: str) -> dict[str, Any]:
+    """Take an unused code back. Its points return once every channel has confirmed that the code is gone
+    (`voucher_state` is `revoking` until then, `revoked` after). Safe to repeat. 409 when an order used it."""
+    program = caller().program
+    with transaction() as session:
+        try:
+            take_back(Desk(runtime(), session, program, caller().actor), redemption_id)
+        except LookupError:
+            raise not_found("redemption") from None
+        except AlreadyUsed:
+            said = _("An order used this code; refund or cancel that order.")
+            raise Problem(409, "already_used", _("Already used"), said) from None
+        sql = "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id"
+        (row,) = run(session, sql, {"program": program.id, "id": redemption_id})
+        found = redemption.find(session, program.id, redemption_id=row.id)
     return _redeemed(found)
 
 

@@ -10,6 +10,7 @@ from hub import i18n
 from hub.runtime import Runtime
 from hub.web.dashboard import (
     channels,
+    codes,
     cookies,
     deliveries,
     errors,
@@ -26,7 +27,7 @@ from hub.web.dashboard import (
     visit,
 )
 
-AREAS = (channels, deliveries, front, home, login, members, orders, quarantine, replays)
+AREAS = (channels, codes, deliveries, front, home, login, members, orders, quarantine, replays)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()

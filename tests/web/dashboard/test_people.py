@@ -249,3 +249,10 @@ def test_only_support_and_the_owner_change_points(office: Office) -> None:
     for name in ("adjust_points", "claim_order", "release_order", "merge_members", "unmerge_members"):
         assert needs[name] == "support"
     assert needs["redeem_reward"] == needs["member_redeem"] == "redeem"
+
+
+def test_only_support_and_the_owner_take_a_code_back(office: Office, ours: People) -> None:
+    assert visit.NEEDS["take_code_back"] == "support"
+    path_ = f"./members/{ours.member}/redemptions/red_0000000000000000/take-back"
+    assert office.desk("support").post(path_).status_code == 404
+    assert office.desk("cashier").post(path_).status_code in {403, 404}

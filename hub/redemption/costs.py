@@ -1,0 +1,90 @@
+"""What a code's uses cost in points, as targets: less what came back, more for uses beyond the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.ledger import commands
+from hub.ledger.commands import Command
+from hub.program.returning import Bill, kept
+from hub.program.rules import Rules
+from hub.redemption.voucher import Spent, Voucher
+
+ACTOR = "hub:vouchers"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Brings the points behind vouchers to what their uses say (rules.md E2, B5)."""
+
+    session: Session
+    program_id: int
+    chain_key: bytes
+    now: datetime | None = None
+
+    def settle(self, voucher: Voucher, uses: Sequence[Bill], rules: Rules) -> set[int]:
+        """`uses`: the present ones, the winner first. Returns the members whose points changed."""
+        if voucher.redemption_state == "held":
+            return set()
+        prices = [kept(rules, voucher.points, bill) for bill in uses]
+        standing = 0 if voucher.redemption_state == "released" else voucher.points
+        wanted = prices[0] if prices else standing
+        further = sum(prices[1:]) if rules.double_use == "take_again" else 0
+        code = {"code": "code_used_again", "uses": len(uses)}
+        members = set(self._bring(voucher, voucher.again, voucher.again_subject, further, code))
+        grace = timedelta(days=rules.grace_days) if rules.grace_days else None
+        return members | self.price(voucher, wanted, refunded=bool(uses), grace=grace)
+
+    def price(
+        self, voucher: Voucher, wanted: int, *, refunded: bool, grace: timedelta | None
+    ) -> set[int]:
+        """Bring the redemption's own points to `wanted`. `refunded`: it is an order's refund that says
+        so, or its end; else the code was taken back."""
+        codes = {True: "points_back_refunded", False: "points_back_taken"}
+        back = wanted < voucher.price.points
+        code = {"code": codes[refunded] if back else "points_taken_again"}
+        return set(
+            self._bring(
+                voucher, voucher.price, voucher.price_subject, wanted, code, grace if back else None
+            )
+        )
+
+    def _bring(
+        self, voucher: Voucher, spent: Spent, subject: str, wanted: int, code: dict[str, Any],
+        grace: timedelta | None = None,
+    ) -> Iterator[int]:  # fmt: skip
+        """Take or give back the difference. It goes back to whoever paid: of members merged and taken
+        apart again, spends stay with the survivor (D8)."""
+        delta = wanted - spent.points
+        if delta > 0:
+            order = self._command(voucher.member_id, subject, spent, -delta, code)
+            commands.take_again(self.session, order, delta, subject)
+            yield voucher.member_id
+        for member_id, paid in spent.by:
+            back = min(-delta, paid)
+            if back <= 0:
+                continue
+            order = self._command(member_id, subject, spent, back, code)
+            until = (self.now or commands.moment(self.session)) + grace if grace else None
+            commands.give_back(self.session, order, back, subject, counter="redeemed", grace_until=until)
+            delta += back
+            yield member_id
+
+    def _command(
+        self, member_id: int, subject: str, spent: Spent, points: int, code: dict[str, Any]
+    ) -> Command:
+        spent.entries += 1
+        return Command(
+            self.program_id,
+            member_id,
+            reference=f"{subject}:{spent.entries}",
+            actor=ACTOR,
+            chain_key=self.chain_key,
+            now=self.now,
+            explanation=({**code, "points": str(points)},),
+        )

@@ -1,0 +1,119 @@
+"""Vouchers as a batch locks them: their state, who paid for them, and which orders used them before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub.bulk import run
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one subject of the ledger has cost so far."""
+
+    by: list[tuple[int, int]] = field(default_factory=list)
+    """(member, points), the voucher's owner first."""
+    entries: int = 0
+    """How many entries it has: their references go on from there."""
+
+    @property
+    def points(self) -> int:
+        """By all members together."""
+        return sum(points for _, points in self.by)
+
+
+@dataclass(slots=True)
+class Voucher:
+    """One locked voucher."""
+
+    id: int
+    public_id: str
+    redemption_id: int
+    member_id: int
+    code_key: str
+    state: str
+    uses: int
+    points: int
+    redemption_state: str
+    price: Spent = field(default_factory=Spent)
+    """The redemption itself: its points, less those that came back."""
+    again: Spent = field(default_factory=Spent)
+    """Further uses of the code."""
+    present: set[int] = field(default_factory=set)
+    """The sales that used it before this batch."""
+
+    @property
+    def price_subject(self) -> str:
+        """What the redemption is called in the ledger."""
+        return f"red:{self.redemption_id}"
+
+    @property
+    def again_subject(self) -> str:
+        """What its further uses are called in the ledger."""
+        return f"use:{self.id}"
+
+    @property
+    def payers(self) -> set[int]:
+        """The owner, and all who paid for it."""
+        return {self.member_id, *(m for m, _ in (*self.price.by, *self.again.by))}
+
+
+def lock(session: Session, program_id: int, where: str, **parameters: Any) -> list[Voucher]:
+    """Lock the vouchers for which `where` (SQL over `v` and its redemption `r`) holds, by id (C4), and
+    load what was posted for them."""
+    rows = run(
+        session,
+        f"""SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
+                   r.points, r.state AS redemption_state
+            FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
+            WHERE v.program_id = :program AND {where} ORDER BY v.id FOR NO KEY UPDATE OF v""",
+        {"program": program_id, **parameters},
+    )
+    vouchers = [Voucher(**row._mapping) for row in rows]
+    if vouchers:
+        _load_present(session, vouchers)
+        _load_spent(session, program_id, vouchers)
+    return vouchers
+
+
+def _load_present(session: Session, vouchers: Sequence[Voucher]) -> None:
+    by_id = {v.id: v for v in vouchers}
+    for row in run(
+        session,
+        "SELECT voucher_id, transaction_id FROM voucher_uses WHERE voucher_id = ANY(:ids) AND present",
+        {"ids": sorted(by_id)},
+    ):
+        by_id[row.voucher_id].present.add(row.transaction_id)
+
+
+def _load_spent(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
+    found: dict[str, Spent] = defaultdict(Spent)
+    for voucher in vouchers:
+        voucher.price = found[voucher.price_subject]
+        voucher.again = found[voucher.again_subject]
+    for row in run(
+        session,
+        """SELECT e.subject, a.member_id, -sum(e.amount) AS spent,
+                  count(*) FILTER (WHERE e.counter <> 'member') AS n
+           FROM entries e JOIN accounts a ON a.id = e.account_id
+           WHERE e.program_id = :program AND e.subject = ANY(:subjects) AND e.counter <> 'issued'
+           GROUP BY e.subject, a.member_id ORDER BY a.member_id""",
+        {"program": program_id, "subjects": sorted(found)},
+    ):
+        spent = found[row.subject]
+        spent.entries += row.n
+        if row.spent:
+            spent.by.append((row.member_id, int(row.spent)))
+    for voucher in vouchers:
+        for spent in (voucher.price, voucher.again):
+            owner = voucher.member_id
+            spent.by = [*_of(spent, owner, mine=True), *_of(spent, owner, mine=False)]
+
+
+def _of(spent: Spent, owner: int, *, mine: bool) -> list[tuple[int, int]]:
+    return [paid for paid in spent.by if (paid[0] == owner) == mine]
