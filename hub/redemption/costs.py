@@ -35,8 +35,8 @@ class Costs:
         standing = 0 if voucher.redemption_state == "released" else voucher.points
         wanted = prices[0] if prices else standing
         further = sum(prices[1:]) if rules.double_use == "take_again" else 0
-        code = {"code": "code_used_again", "uses": len(uses)}
-        members = set(self._bring(voucher, voucher.again, voucher.again_subject, further, code))
+        step = {"code": "code_used_again", "points": "0", "uses": len(uses)}
+        members = set(self._bring(voucher, voucher.again, voucher.again_subject, further, step))
         grace = timedelta(days=rules.grace_days) if rules.grace_days else None
         return members | self.price(voucher, wanted, refunded=bool(uses), grace=grace)
 
@@ -45,38 +45,36 @@ class Costs:
     ) -> set[int]:
         """Bring the redemption's own points to `wanted`. `refunded`: it is an order's refund that says
         so, or its end; else the code was taken back."""
-        codes = {True: "points_back_refunded", False: "points_back_taken"}
-        back = wanted < voucher.price.points
-        code = {"code": codes[refunded] if back else "points_taken_again"}
-        return set(
-            self._bring(
-                voucher, voucher.price, voucher.price_subject, wanted, code, grace if back else None
-            )
-        )
+        step = {"code": "points_taken_again", "points": "0"}
+        if wanted < voucher.price.points:
+            taken = {"code": "points_back_taken", "points": "0"}
+            step = {"code": "points_back_refunded", "points": "0"} if refunded else taken
+        subject = voucher.price_subject
+        return set(self._bring(voucher, voucher.price, subject, wanted, step, grace))
 
     def _bring(
-        self, voucher: Voucher, spent: Spent, subject: str, wanted: int, code: dict[str, Any],
+        self, voucher: Voucher, spent: Spent, subject: str, wanted: int, step: dict[str, Any],
         grace: timedelta | None = None,
     ) -> Iterator[int]:  # fmt: skip
         """Take or give back the difference. It goes back to whoever paid: of members merged and taken
         apart again, spends stay with the survivor (D8)."""
         delta = wanted - spent.points
         if delta > 0:
-            order = self._command(voucher.member_id, subject, spent, -delta, code)
+            order = self._command(voucher.member_id, subject, spent, -delta, step)
             commands.take_again(self.session, order, delta, subject)
             yield voucher.member_id
         for member_id, paid in spent.by:
             back = min(-delta, paid)
             if back <= 0:
                 continue
-            order = self._command(member_id, subject, spent, back, code)
+            order = self._command(member_id, subject, spent, back, step)
             until = (self.now or commands.moment(self.session)) + grace if grace else None
             commands.give_back(self.session, order, back, subject, counter="redeemed", grace_until=until)
             delta += back
             yield member_id
 
     def _command(
-        self, member_id: int, subject: str, spent: Spent, points: int, code: dict[str, Any]
+        self, member_id: int, subject: str, spent: Spent, points: int, step: dict[str, Any]
     ) -> Command:
         spent.entries += 1
         return Command(
@@ -86,5 +84,5 @@ class Costs:
             actor=ACTOR,
             chain_key=self.chain_key,
             now=self.now,
-            explanation=({**code, "points": str(points)},),
+            explanation=({**step, "points": str(points)},),
         )

@@ -72,7 +72,7 @@ def test_the_shell_example_sends_a_refund() -> None:
 def test_the_callbacks_it_shows_are_those_that_are_sent() -> None:
     at = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
     until = datetime(2026, 12, 23, 5, 0, tzinfo=UTC)
-    mai = CustomerKey("mem_1", external_id="K7", phone="+84912345678")
+    mai = CustomerKey("mem_1", external_id="K7", phone="+84912345678", card="0001")
     create = CreateCode(
         "LYL-Q7F2",
         "vch_1",
