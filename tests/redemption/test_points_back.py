@@ -90,7 +90,7 @@ Open = Callable[..., AbstractContextManager[Shop]]
 
 
 @pytest.fixture
-def opened(database: str, redis_url: str, tmp_path: Path) -> Iterator[Open]:
+def opened(database: str, redis_url: str, tmp_path: Path) -> Open:
     """A shop of a programme with these [redeem] settings; its book is checked at the end."""
 
     @contextmanager

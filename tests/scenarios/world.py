@@ -250,13 +250,10 @@ class World:
                 refused = self._spend(customer, number, f"order-{order}", order)
                 if refused is not None:
                     return refused
-        for claim in claims:
-            if "id" in claim:
-                refused = self._redeem(
-                    customer, claim["id"].lower(), f"{order}-{claim['id']}", order=order
-                )
-                if refused is not None:
-                    return refused
+        for reward in (claim["id"] for claim in claims if "points" not in claim):
+            refused = self._redeem(customer, reward.lower(), f"{order}-{reward}", order=order)
+            if refused is not None:
+                return refused
         return None
 
     def _on_refund(self, event: Event) -> None:
