@@ -110,7 +110,7 @@ def _command(entry: Path) -> str:
 
 
 def wait_for(
-    condition: Callable[[], object], seconds: float = 10, said: Callable[[], str] = lambda: ""
+    condition: Callable[[], object], seconds: float = 60, said: Callable[[], str] = lambda: ""
 ) -> float:
     """Seconds until the condition held; `said` is shown when it did not."""
     began = time.monotonic()

