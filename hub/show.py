@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -30,17 +31,16 @@ _BETWEEN = 3
 
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
-    "account", "accounts", "actor", "attempts", "available", "available at", "balance", "body", "bytes", "changed",
-    "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
-    "document", "due", "due at", "duplicates", "effective from", "email", "ending", "entries", "entry", "exchanges",
-    "expires at", "failed", "fault", "file", "format", "found by", "granted", "health", "hub", "id", "in force from",
-    "key", "kind", "known as", "left alone", "made at", "member", "migration", "milliseconds", "movements", "name",
-    "needed", "number", "ok", "outcome", "password", "pending", "placed at", "points", "program", "reason",
-    "received at", "refused", "remaining", "repeated", "replayed", "restored", "revision", "reward", "role", "roles",
-    "sale", "scopes", "secret", "seq",
-    "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "time zone", "to come",
-    "topic", "total", "unknown", "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when",
-    "why",
+    "account", "accounts", "actor", "at", "attempts", "available", "available at", "balance", "body", "bytes",
+    "changed", "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
+    "document", "due", "due at", "duplicates", "earned", "effective from", "email", "ending", "entries", "entry",
+    "exchanges", "expires", "expires at", "failed", "fault", "file", "format", "found by", "granted", "health", "hub",
+    "id", "in force from", "invariant", "key", "kind", "known as", "left alone", "made at", "member", "members",
+    "migration", "milliseconds", "movements", "name", "needed", "number", "ok", "outcome", "password", "pending",
+    "placed at", "points", "program", "reason", "received at", "refused", "remaining", "repeated", "replayed",
+    "restored", "revision", "reward", "role", "roles", "sale", "scopes", "secret", "seq", "server", "setting",
+    "sha256", "slug", "source", "started at", "state", "status", "time zone", "to come", "topic", "total", "unknown",
+    "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why", "worth",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""
@@ -70,6 +70,27 @@ def show_one(row: Row, *, as_json: bool) -> None:
         click.echo(as_line(row))
         return
     _table([{"": _heading(name), " ": value} for name, value in row.items()], "", headers=False)
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar with speed and remaining time on standard error, where that is a terminal; yields
+    what to call with the number of things done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 def as_line(row: Row) -> str:

@@ -66,7 +66,7 @@ def new_member(session: Session, program: int, name: str = "Ann") -> int:
 
 
 def new_sale(session: Session, ground: Ground, external_id: str) -> int:
-    return add(
+    sale = add(
         session,
         "transactions",
         public_id=new_id("txn"),
@@ -74,6 +74,17 @@ def new_sale(session: Session, ground: Ground, external_id: str) -> int:
         channel_id=ground.channel,
         external_id=external_id,
     )
+    add(
+        session,
+        "contributions",
+        transaction_id=sale,
+        kind="snapshot",
+        version=1,
+        as_of=START,
+        raw_hash=external_id,
+        normaliser_version=1,
+    )
+    return sale
 
 
 def new_ground(session: Session) -> Ground:

@@ -13,6 +13,9 @@ from typing import Any, Literal
 Counter = Literal["issued", "held", "redeemed", "expired", "forgiven", "adjusted", "member"]
 """The other side of an entry. It has no row and no lock: its total is derived."""
 
+MAX_AMOUNT = 2**53
+"""Points of one entry; what JSON readers can tell exactly."""
+
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 

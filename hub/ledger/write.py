@@ -171,10 +171,13 @@ def _write_entries(session: Session, locked: Locked) -> None:
         "SELECT nextval('movements') AS id FROM generate_series(1, :n)",
         {"n": len(drafts)},
     )
-    rows = [
-        _chained(locked, account, draft, movement.id)
-        for (account, draft), movement in zip(drafts, movements, strict=True)
-    ]
+    between_members: dict[str, int] = {}
+    rows = []
+    for (account, draft), fresh in zip(drafts, movements, strict=True):
+        movement = fresh.id
+        if draft.counter == "member":  # both sides of what went from one member to another are one
+            movement = between_members.setdefault(draft.reference.rpartition(":")[0], movement)
+        rows.append(_chained(locked, account, draft, movement))
     run(session, _INSERT_ENTRIES, arrays(_ENTRY, rows))
 
 
