@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -214,9 +213,9 @@ def test_what_is_outstanding_is_told_by_month(session: Session, ground: Ground) 
 
 
 @pytest.fixture
-def documented() -> Iterator[list[tuple[int, str, str]]]:
+def documented() -> list[tuple[int, str, str]]:
     text = (ROOT / "docs" / "ledger.md").read_text()
-    yield [
+    return [
         (int(number), name, says)
         for number, name, says in re.findall(r"^\| (\d+) \| `(\w+)` \| (.+?) \|", text, re.MULTILINE)
     ]
