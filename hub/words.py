@@ -138,7 +138,7 @@ OWNER_WORDS: Mapping[str, str] = {
 """Whose move a fault is, where its code has no words (a platform's own codes are no closed list)."""
 
 COUNTER_WORDS: Mapping[str, str] = {
-    "issued": "Points of a sale.",
+    "issued": "Points earned.",
     "held": "Set aside for a reward.",
     "redeemed": "Spent on a reward.",
     "expired": "Expired.",
@@ -159,6 +159,11 @@ STEP_WORDS: Mapping[str, str] = {
     "other_segment": "no points: they are for another group of members",
     "no_birthday": "no points: they are for birthdays",
     "other_time": "no points: no rule applied at the time of the order",
+    "action": "{action}: {points}",
+    "referral": "for bringing a friend who has bought: {points}",
+    "referral_share": "{percent} % of the friend's {amount}: {points}",
+    "referred": "for buying after a friend's recommendation: {points}",
+    "bonus_taken_back": "taken back: what earned these points is not so any more",
     "per_order": "for the order: {points}",
     "per_quantity": "{each} for each piece: {pieces} pieces give {points}",
     "percent": "{percent} % of {amount} in points worth {per} each: {points}",
@@ -196,6 +201,14 @@ STEP_WORDS: Mapping[str, str] = {
     "merged_out": "moved to another account of the same person",
     "unmerged": "the accounts were taken apart again; the sale counts here",
 }
+
+ACTION_WORDS: Mapping[str, str] = {
+    "no_such_action": "No points: the programme gives none for this.",
+    "often_enough": "No points: it has earned as often as the programme allows.",
+    "account_disabled": "No points: the member's account is switched off.",
+    "other_time": "No points: the programme gives none for it at that time.",
+}
+"""Why an event gave no points."""
 
 PAYING_WORDS: Mapping[str, str] = {
     "currency_has_no_worth": "Points are not money in this currency.",
@@ -283,6 +296,11 @@ def of_fault(
 def of_reason(reason: str, own: Mapping[str, str] = NO_WORDS) -> str:
     """Why a message was ignored, earned nothing, or needed no push; an unknown code is itself."""
     return _(own.get(reason) or REASON_WORDS.get(reason, reason))
+
+
+def of_action(why: str) -> str:
+    """Why an event gave no points."""
+    return _(ACTION_WORDS.get(why, why))
 
 
 def of_payment(why: str | None) -> str:

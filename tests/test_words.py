@@ -174,6 +174,11 @@ def test_every_state_outcome_and_waiting_has_words() -> None:
     assert set(words.WAITING_WORDS) == returned("hub/transactions", {"waiting_for"}) | {"fetch"}
 
 
+def test_every_reason_of_an_event_without_points_has_words() -> None:
+    source = (ROOT / "hub/program/actions.py").read_text() + (ROOT / "hub/actions/record.py").read_text()
+    assert set(re.findall(r'why="(\w+)"', source)) == set(words.ACTION_WORDS)
+
+
 def test_every_step_of_an_explanation_has_words() -> None:
     codes = step_codes() - {"rate", "rounding", "excluded", "merged_*"}
     codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out", "whole_steps"}
@@ -262,7 +267,7 @@ def test_an_entry_without_steps_is_told_by_its_counter() -> None:
 NUMBERS = {
     "points": "-50", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD", "each": "2",
     "per": 100, "amount": 999, "left": 1, "pieces": "3", "percent": "10", "factor": "1.5", "most": 9,
-    "rule": "happy-hour", "over": 5,
+    "rule": "happy-hour", "action": "review", "over": 5,
 }  # fmt: skip
 
 

@@ -39,6 +39,8 @@ class Ingredients:
         """Add one entry that is not a sale's (those come from the postings)."""
         if entry.counter == "member":
             self._move(entry)
+        elif entry.counter == "issued":
+            self._issue(entry)
         elif entry.counter == "expired":
             self.expired[entry.subject] = self.expired.get(entry.subject, 0) - entry.amount
             self.expiries[entry.subject] = self.expiries.get(entry.subject, 0) + 1
@@ -79,6 +81,18 @@ class Ingredients:
                 entry.subject, entry.amount, entry.occurred_at, available, entry.expires_at
             )
 
+    def _issue(self, entry: Draft | Any) -> None:
+        """Points of an action or a referral: what its entries sum to, with the times of the newest."""
+        present = self.grants.get(entry.subject)
+        available = entry.available_at or entry.occurred_at
+        self.grants[entry.subject] = Grant(
+            entry.subject,
+            (present.amount if present else 0) + entry.amount,
+            entry.occurred_at,
+            available,
+            entry.expires_at,
+        )
+
     def _change_spend(self, entry: Draft | Any) -> None:
         spend = self.spends[entry.subject]
         if entry.amount < 0:
@@ -104,7 +118,8 @@ def load_ingredients(session: Session, account_ids: Sequence[int]) -> dict[int, 
     for row in run(
         session,
         """SELECT account_id, amount, counter, subject, occurred_at, available_at, expires_at
-           FROM entries WHERE account_id = ANY(:ids) AND counter <> 'issued'
+           FROM entries
+           WHERE account_id = ANY(:ids) AND (counter <> 'issued' OR transaction_id IS NULL)
            ORDER BY account_id, seq""",
         {"ids": list(account_ids)},
     ):

@@ -50,7 +50,7 @@ def _rebuild(session: Session, locked: Locked, accounts: Sequence[Account]) -> d
             if posting.account_id == account.id:
                 _set_grant(parts, posting)
         for draft in account.drafts:
-            if draft.counter != "issued":
+            if draft.counter != "issued" or draft.transaction_id is None:
                 parts.take(draft)
         _forgive(locked, account, parts)
         book = parts.replay(locked.now)

@@ -14,7 +14,9 @@ from marshmallow import ValidationError
 from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
+from hub.program.actions import Action
 from hub.program.brackets import Bracket
+from hub.program.referral import Referral
 from hub.program.rules import (
     Condition,
     EarnRule,
@@ -27,6 +29,7 @@ from hub.program.rules import (
     Window,
 )
 from hub.program.schema import WEEKDAYS, DocumentSchema
+from hub.program.windows import PERIODS
 from hub.words import of_field
 
 
@@ -59,6 +62,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts(f"multipliers[{number}]", multiplier, ("minimum",))
     if loaded["paying"]:
         _check_amounts("paying", loaded["paying"], ("worth", "min_off", "max_off"))
+    if loaded["referral"]:
+        _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
         _check_amounts(f"rewards[{number}]", reward, ("amount",))
     return loaded
@@ -105,6 +110,8 @@ def rules(
         grace_days=loaded["redeem"]["grace_days"],
         rewards={r["id"]: _reward(f"rewards[{n}]", r) for n, r in enumerate(loaded["rewards"])},
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
+        actions={one["id"]: _action(one, zone) for one in loaded["actions"]},
+        referral=_referral(loaded["referral"]) if loaded["referral"] else None,
     )
 
 
@@ -215,6 +222,36 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         least_off=_amounts("paying.min_off", data["min_off"]),
         most_off=_amounts("paying.max_off", data["max_off"]),
         valid_days=data["valid_days"],
+    )
+
+
+def _action(data: Mapping[str, Any], zone: ZoneInfo) -> Action:
+    limits = {
+        period: data[f"most_{'ever' if period == 'ever' else f'per_{period}'}"] for period in PERIODS
+    }
+    if data["by"] == "birthday" and limits["year"] is None:
+        limits["year"] = 1
+    if data["by"] == "sign_up" and limits["ever"] is None:
+        limits["ever"] = 1
+    return Action(
+        id=data["id"],
+        name=data["name"] or data["id"],
+        points=data["points"],
+        by=data["by"],
+        limits={period: most for period, most in limits.items() if most is not None},
+        windows=tuple(_window(one, zone) for one in data["windows"]),
+    )
+
+
+def _referral(data: Mapping[str, Any]) -> Referral:
+    return Referral(
+        referrer=data["referrer"],
+        friend=data["friend"],
+        percent=Fraction(data["percent"] or 0),
+        worth=_amounts("referral.worth", data["worth"]),
+        minimum=_amounts("referral.minimum", data["minimum"]),
+        within_days=data["within_days"],
+        order=data["order"],
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.program.brackets import slices
+from hub.program.numbers import rounded, text
 from hub.program.rules import (
     MAX_POINTS,
     NOBODY,
@@ -25,9 +26,9 @@ from hub.program.rules import (
     Judgement,
     LineFilter,
     Multiplier,
-    Rounding,
     Rules,
 )
+from hub.program.windows import within
 
 Step = Mapping[str, Any]
 
@@ -329,13 +330,9 @@ def _is_time(when: Condition, placed_at: datetime | None, zone: str) -> bool:
         return True
     if placed_at is None:
         return False
-    in_window = not when.windows or any(
-        (w.starts is None or w.starts <= placed_at) and (w.ends is None or placed_at < w.ends)
-        for w in when.windows
-    )
     local = placed_at.astimezone(ZoneInfo(zone))
     on_day = not when.weekdays or local.isoweekday() in when.weekdays
-    return in_window and on_day and _is_hour(when.hours, local.time())
+    return within(when.windows, placed_at) and on_day and _is_hour(when.hours, local.time())
 
 
 def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
@@ -437,33 +434,3 @@ def _as_sold(basket: Basket) -> Basket:
     return replace(
         basket, lines=lines, shipping_left=basket.shipping, shipping_tax_left=basket.shipping_tax
     )
-
-
-# --- numbers -------------------------------------------------------------------------------------
-
-
-def rounded(exact: Fraction, mode: Rounding) -> int:
-    """Points are whole; the one place where they are rounded."""
-    whole = exact.numerator // exact.denominator
-    rest = exact - whole
-    if mode == "down" or rest == 0:
-        return whole
-    if mode == "up":
-        return whole + 1
-    return whole + (1 if rest >= Fraction(1, 2) else 0)
-
-
-def text(value: Fraction) -> str:
-    """Exact: a decimal where there is one, else a fraction."""
-    denominator = value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    if denominator != 1:
-        return f"{value.numerator}/{value.denominator}"
-    digits = 0
-    while (value * 10**digits).denominator != 1:
-        digits += 1
-    number = int(value * 10**digits)
-    sign, shown = ("-" if number < 0 else ""), str(abs(number)).rjust(digits + 1, "0")
-    return f"{sign}{shown[:-digits]}.{shown[-digits:]}" if digits else f"{sign}{shown}"

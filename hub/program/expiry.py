@@ -30,8 +30,12 @@ def expires_at(expiry: Expiry, available_at: datetime, time_zone: str) -> dateti
     if expiry.is_never:
         return None
     zone = ZoneInfo(time_zone)
-    last = _last_day(expiry, available_at.astimezone(zone).date())
-    gone = last if expiry.last_day == "excluded" else last + timedelta(days=1)
+    local = available_at.astimezone(zone)
+    last = _last_day(expiry, local.date())
+    if expiry.last_day == "same_time" and not (expiry.until_end_of or expiry.on_day):
+        moment = datetime.combine(last, local.time(), zone) + timedelta(microseconds=1)
+        return moment.astimezone(available_at.tzinfo)
+    gone = last + timedelta(days=1) if expiry.last_day == "included" else last
     return _start_of(gone, zone, available_at)
 
 

@@ -12,9 +12,14 @@ from datetime import datetime, time
 from fractions import Fraction
 from typing import Any, Literal
 
+from hub.program.actions import Action
 from hub.program.brackets import Bracket, Reach
+from hub.program.numbers import Rounding
+from hub.program.referral import Referral
+from hub.program.windows import Window
 
-Rounding = Literal["half_up", "down", "up"]
+__all__ = ["Rounding", "Window"]
+
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
 EarnKind = Literal["per_amount", "percent", "brackets", "per_order", "per_quantity"]
 PeriodEnd = Literal["month", "quarter", "year"]
@@ -46,14 +51,6 @@ class LineFilter:
         return bool(self.categories or self.skus or self.products or self.tags) or (
             self.discounted == "only"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time, half-open (rules.md A9): from `starts`, before `ends`."""
-
-    starts: datetime | None = None
-    ends: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,9 @@ class Expiry:
     """Rounded up to the end of this period."""
     on_day: tuple[int, int] | None = None
     """(month, day): the next one of each year, that day included."""
-    last_day: Literal["included", "excluded"] = "included"
+    last_day: Literal["included", "excluded", "same_time"] = "included"
+    """`same_time`: there until the time of day at which they became available, that moment included;
+    whole periods and fixed days end when the day begins."""
 
     @property
     def is_never(self) -> bool:
@@ -226,6 +225,8 @@ class Rules:
     rewards: Mapping[str, Reward] = field(default_factory=dict)
     paying: PointsAsMoney | None = None
     """None: points buy rewards only."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    referral: Referral | None = None
     needed: frozenset[str] = field(init=False, compare=False, default=frozenset())
     """What `needs` says of these rules, found once."""
 

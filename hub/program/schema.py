@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from hub.i18n import gettext as _
+from hub.program.action_schema import ActionSchema, ReferralSchema
 from hub.program.fields import MAX_DAYS, MAX_RULES, Amount, Hours, MonthDay, OneOrMany, WindowSchema
 from hub.program.fields import Strict as _Strict
 from hub.program.fields import choice as _choice
@@ -165,7 +166,7 @@ class PointsSchema(_Strict):
         load_default=None, allow_none=True, validate=validate.OneOf(["month", "quarter", "year"])
     )
     expire_on = MonthDay(load_default=None, allow_none=True)
-    expire_last_day = _choice("included", "excluded", default="included")
+    expire_last_day = _choice("included", "excluded", "same_time", default="included")
     negative = _choice("debt", "forgive", default="debt")
     earn_date = _choice("placed", "paid", default="placed")
 
@@ -244,11 +245,15 @@ class DocumentSchema(_Strict):
     redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
     paying = fields.Nested(PayingSchema, load_default=None, allow_none=True)
+    actions = fields.List(
+        fields.Nested(ActionSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
+    referral = fields.Nested(ReferralSchema, load_default=None, allow_none=True)
 
     @validates_schema
     def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Rules, multipliers and rewards are told apart by their ids."""
-        for name in ("earn", "multipliers", "rewards"):
+        for name in ("earn", "multipliers", "rewards", "actions"):
             ids = [one["id"] for one in data.get(name, ()) if one.get("id")]
             twice = next((i for i in ids if ids.count(i) > 1), None)
             if twice:

@@ -410,7 +410,9 @@ class _Posting:
 
     def _tell(self, transactions: Iterable[Transaction], touched: set[int]) -> None:
         """Balances that changed go out, coalesced: one row a member and channel."""
-        members = {t.member_id for t in transactions if t.change and t.member_id is not None} | touched
+        sold = list(transactions)
+        members = {t.member_id for t in sold if t.change and t.member_id is not None} | touched
+        members |= {member for t in sold for member in t.touched}
         deliveries.enqueue(
             self.session,
             balance_pushes(

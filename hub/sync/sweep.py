@@ -30,7 +30,7 @@ from hub.redemption import taking_back
 from hub.redemption.costs import Costs
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import process, push, replays
+from hub.sync import occasions, process, push, replays
 from hub.sync.doorbell import Doorbell
 
 log = structlog.get_logger()
@@ -39,6 +39,8 @@ SETTLE_BATCH = 200
 BROKEN_WAITS = timedelta(hours=1)
 """When an account whose book is broken is settled again."""
 FORGET_SECONDS = 60.0
+LOOK_SECONDS = 30.0
+"""How often birthdays and new members are looked for."""
 LEASE = "sweeper"
 
 
@@ -50,6 +52,7 @@ class Sweeper:
         self.doorbell = doorbell
         self.holder = f"{runtime.name}:{secrets.token_hex(4)}"
         self._forgot_at = -FORGET_SECONDS
+        self._looked_at = -LOOK_SECONDS
 
     def once(self) -> None:
         """One round; nothing happens while another sweeper holds the lease."""
@@ -64,6 +67,7 @@ class Sweeper:
         self._ring()
         self._settle()
         self._take_back()
+        self._look()
         self._forget()
 
     def _ring(self) -> None:
@@ -138,6 +142,13 @@ class Sweeper:
                 "UPDATE accounts SET next_settle_at = :later WHERE member_id = :member",
                 {"later": self.runtime.clock() + BROKEN_WAITS, "member": member},
             )
+
+    def _look(self) -> None:
+        """Record what earns points without anybody telling of it."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        occasions.record_due(self.runtime)
+        self._looked_at = time.monotonic()
 
     def _forget(self) -> None:
         """Drop what was in quarantine long enough, also of channels that nothing comes to any more."""

@@ -21,7 +21,7 @@ from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, in_force
-from hub.transactions import context
+from hub.transactions import bringing, context
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -75,6 +75,10 @@ class Transaction:
     """Who staff gave it to; outranks whatever messages say (rules.md A3)."""
     change: int = 0
     """Points posted by this batch."""
+    was_member_id: int | None = None
+    """Whom it was attributed to before this batch."""
+    touched: frozenset[int] = frozenset()
+    """Members whose points changed by it besides its own: it was a friend's order."""
     first_seen_at: datetime | None = None
     """When the hub was first told of it."""
     review: str | None = None
@@ -219,7 +223,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
     rows = run(
         session,
         f"""SELECT t.id, t.public_id, t.channel_id, t.external_id, t.placed_at, t.line_facts, t.codes, t.state,
-                   t.claim_member_id, t.review, t.created_at
+                   t.claim_member_id, t.review, t.created_at, t.member_id
             FROM transactions t JOIN {unnest(columns)}
               ON t.channel_id = r.channel_id AND t.external_id = r.external_id
             ORDER BY t.id FOR NO KEY UPDATE OF t""",
@@ -231,6 +235,7 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
         transaction.placed_at, transaction.line_facts = row.placed_at, dict(row.line_facts)
         transaction.before = (tuple(row.codes), row.state)
         transaction.claim_member_id = row.claim_member_id
+        transaction.was_member_id = row.member_id
         transaction.review, transaction.first_seen_at = row.review, row.created_at
     return found
 
@@ -542,6 +547,8 @@ def _post(
     rules ask who bought, that is found out, and the sale judged, under the accounts' locks."""
     asking = context.asking(transactions)
     targets = [*_targets(transactions), *map(_target, asking)]
+    concerned = bringing.concerned(session, ground, transactions)
+    also_locked = {*also_locked, *concerned}
     if not targets and not also_locked:
         return
 
@@ -561,6 +568,8 @@ def _post(
     )
     for transaction in transactions:
         transaction.change = changes.get(transaction.id, 0)
+    if concerned:
+        bringing.settle(session, ground, transactions, concerned)
     _suspect_twins(session, ground, [t for t in transactions if t.is_new and t.change])
 
 

@@ -22,7 +22,7 @@ from hub.runtime import Runtime
 from hub.web.problems import Problem
 
 PREFIX = "hubkey_"
-SCOPES = ("members:read", "transactions:read", "vouchers:read", "redeem", "claim")
+SCOPES = ("members:read", "transactions:read", "vouchers:read", "redeem", "claim", "events")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,9 @@ def _refuse_strange(scenario: Mapping[str, Any]) -> None:
 
 
 def _customers(scenario: Mapping[str, Any]) -> list[str]:
-    named = {event.get("customer") for event in scenario["events"]}
+    names = ("customer", "referrer", "referee", "friend")
+    named = {event.get(name) for event in scenario["events"] for name in names}
+    named |= {name for event in scenario["events"] for name in event.get("customers", ())}
     named |= {step.get("customer") for step in scenario["expected"].get("steps", [])}
     named |= set(scenario["expected"].get("final", {}).get("balances", {}))
     return sorted({"C1", *(name for name in named if name)})

@@ -36,7 +36,7 @@ POINTS_BACK: dict[str, str] = {
 }
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
-     "stacking", "multiplier_stacking", "points_decimals", "redeem"}
+     "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral"}
 )  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         raise Unsupported("points_decimals: points are whole, by design")
     points = _points(rules)
     on = [rule for rule in rules.get("earn", []) if rule.get("enabled", True)]
-    earn = [rule for rule in on if rule.get("type") != "multiplier"]
+    acts = [rule for rule in on if rule.get("type") in ACTIONS and rule.get("event") not in ORDINALS]
+    earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in acts]
     earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
     multipliers = [rule for rule in on if rule.get("type") == "multiplier"]
     return {
@@ -60,6 +61,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "redeem": _spent(rules.get("refund", {})),
         "rewards": [_reward(reward, scenario["currency"]) for reward in rules.get("rewards", [])],
         "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
+        "actions": [_action(rule) for rule in acts],
+        "referral": _referral(rules.get("referral", {}), scenario["currency"]),
     }
 
 
@@ -116,13 +119,20 @@ def _expiry(rules: Rule) -> dict[str, Any]:
         return {}
     mode, rest = rules.get("mode"), {k: v for k, v in rules.items() if k != "mode"}
     modes: dict[str, Callable[[], dict[str, Any]]] = {
-        "days": lambda: {"expire_after_days": rest.pop("days")},
+        "days": lambda: {
+            "expire_after_days": rest.pop("days"),
+            "expire_last_day": "excluded",
+        },
+        "months_then_start_of_next_month": lambda: {
+            "expire_after_months": rest.pop("months"),
+            "expire_until_end_of": "month",
+        },
         "end_of_month": lambda: {"expire_until_end_of": "month"},
         "end_of_quarter": lambda: {"expire_until_end_of": "quarter"},
         "end_of_year": lambda: {"expire_until_end_of": "year"},
         "fixed_day": lambda: {"expire_on": rest.pop("month_day")},
-        "months": lambda: {"expire_after_months": rest.pop("months")},
-        "years": lambda: {"expire_after_months": _YEARS[rest.pop("years")]},
+        "months": lambda: {"expire_after_months": rest.pop("months"), **_TO_THE_MINUTE},
+        "years": lambda: {"expire_after_months": _YEARS[rest.pop("years")], **_TO_THE_MINUTE},
     }
     if mode not in modes:
         raise Unsupported(f"expiry.mode: {mode}: the product has no such expiry yet")
@@ -134,8 +144,64 @@ def _expiry(rules: Rule) -> dict[str, Any]:
     return found
 
 
+_TO_THE_MINUTE = {"expire_last_day": "same_time"}
 _YEARS = {1: 12, 2: 24, 3: 36, 5: 60, 10: 120}
 """Months of as many years."""
+
+
+# --- what customers do besides buying -----------------------------------------------------------
+
+ACTIONS = frozenset({"event", "event_bonus"})
+ORDINALS: Mapping[str, dict[str, Any]] = {"first_purchase": {}}
+"""Events that are orders: by which one."""
+
+
+def _action(rule: Rule) -> dict[str, Any]:
+    rest = {name: value for name, value in rule.items() if name != "type"}
+    made: dict[str, Any] = {"id": action_id(rest.pop("event")), "points": rest.pop("points")}
+    if made["id"] == "birthday":
+        made["by"] = "birthday"
+    if "limit_per_customer" in rest:
+        made["most_ever"] = rest.pop("limit_per_customer")
+    if "window" in rest:
+        window = _window(rest.pop("window"))
+        if set(window) != {"windows"}:
+            raise Unsupported("earn.window: an action has days, no hours or weekdays")
+        made |= window
+    rest.pop("enabled", None)
+    _all_read(rest, "earn event")
+    return made
+
+
+def action_id(name: str) -> str:
+    """An event's name as an id of the document."""
+    return name.lower().replace(" ", "_")
+
+
+REFERRAL = {
+    "referrer_points": "referrer",
+    "referee_points": "friend",
+    "within_days": "within_days",
+    "pending_days": "within_days",
+}
+
+
+def _referral(rules: Rule, currency: str) -> dict[str, Any] | None:
+    """`pending_days`: so long a referral waits for the order."""
+    rest = dict(rules)
+    if not rest:
+        return None
+    made: dict[str, Any] = {REFERRAL[name]: rest.pop(name) for name in REFERRAL if name in rest}
+    if "referrer_percent" in rest:
+        made |= {"percent": rest.pop("referrer_percent"), "worth": {currency: "1"}}
+    if "min_order_total" in rest:
+        made["minimum"] = {currency: rest.pop("min_order_total")}
+    if rest.pop("revoke_if_refund_below_min", True) is False:
+        raise Unsupported(
+            "referral.revoke_if_refund_below_min: a refund under the minimum revokes, always"
+        )
+    _all_read(rest, "referral")
+    return made
 
 
 # --- rules ---------------------------------------------------------------------------------------

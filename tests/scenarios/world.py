@@ -11,13 +11,16 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.generic_pos.push import message_of
 from connectors.generic_pos.sandbox import TillSandbox
+from hub.actions.occasions import due
+from hub.actions.record import Deed, record_action
+from hub.actions.referrals import refer
 from hub.bulk import run
 from hub.canonical import CustomerRef
 from hub.connect import add_channel
@@ -29,6 +32,7 @@ from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
 from hub.members import view
 from hub.members.resolve import Mention, resolve
+from hub.members.switch import switch_off
 from hub.money import from_minor, to_minor_exact
 from hub.outbox.channels import Channel, connector_of
 from hub.program import store
@@ -48,7 +52,7 @@ from hub.sync import process
 from hub.sync.process import Batch
 from hub.sync.push import code_order
 from hub.sync.receive import Message, insert
-from tests.scenarios.translate import Unsupported, document, labels
+from tests.scenarios.translate import Unsupported, action_id, document, labels
 
 Event = Mapping[str, Any]
 
@@ -343,6 +347,53 @@ class World:
         with self.runtime.sessions.begin() as session:
             key = event.get("key") or f"event-{event['seq']}"
             commands.adjust(session, self._command(session, event["customer"], key), points, **more)
+
+    def _on_customer_event(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "name", "key", "friend", "duplicate_of"})
+        if event["name"] == "referred":
+            self._refer(event["customer"], event["friend"])
+            return
+        key = event.get("key") or f"event-{event.get('duplicate_of', event['seq'])}"
+        with self.runtime.sessions.begin() as session:
+            member = self._member(session, event["customer"])
+            deed = Deed(
+                self.program.id, member, action_id(event["name"]), key, self.now, "scenario",
+                self.runtime.chain_key, now=self.now,
+            )  # fmt: skip
+            record_action(session, deed, self.rules)
+
+    def _on_referral_link(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "referrer", "referee"})
+        self._refer(event["referrer"], event["referee"])
+
+    def _refer(self, referrer: str, friend: str) -> None:
+        with self.runtime.sessions.begin() as session:
+            people = [self._member(session, name) for name in (referrer, friend)]
+            refer(session, self.program.id, *people, at=self.now, actor="scenario")
+
+    def _on_daily_run(self, event: Event) -> None:
+        """The day begins; who was born when is known."""
+        _only(event, {"type", "seq", "at", "customers"})
+        with self.runtime.sessions.begin() as session:
+            for name, facts in event.get("customers", {}).items():
+                _only(facts, {"birth_date"})
+                born = {
+                    "born": date.fromisoformat(facts["birth_date"]),
+                    "id": self._member(session, name),
+                }
+                run(session, "UPDATE members SET birthday = :born WHERE id = :id", born)
+        with self.runtime.sessions.begin() as session:
+            for occasion in due(session, self.program.id, [self.rules], self.now):
+                deed = Deed(
+                    self.program.id, occasion.member_id, occasion.action, occasion.key, occasion.at,
+                    "scenario", self.runtime.chain_key, now=self.now,
+                )  # fmt: skip
+                record_action(session, deed, self.rules)
+
+    def _on_account_disabled(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer"})
+        with self.runtime.sessions.begin() as session:
+            switch_off(session, self._member(session, event["customer"]), self.now)
 
     def _on_redeem(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "customer", "points", "strict", "order", "duplicate_of",

@@ -1,0 +1,1 @@
+"""What members do besides buying: actions told by events, birthdays, referrals."""
