@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hub.program.earn import rounded
+from hub.program.numbers import rounded
 from hub.program.rules import Rules
 
 
