@@ -11,6 +11,7 @@ from calendar import monthrange
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from hub.program.days import months_later
 from hub.program.rules import Expiry, PeriodEnd, Rules
 
 
@@ -42,7 +43,7 @@ def expires_at(expiry: Expiry, available_at: datetime, time_zone: str) -> dateti
 def _last_day(expiry: Expiry, day: date) -> date:
     """The last day on which the points are there."""
     if expiry.months:
-        day = _months_later(day, expiry.months)
+        day = months_later(day, expiry.months)
     if expiry.days:
         day += timedelta(days=expiry.days)
     if expiry.until_end_of:
@@ -50,12 +51,6 @@ def _last_day(expiry: Expiry, day: date) -> date:
     if expiry.on_day:
         day = _next(day, *expiry.on_day)
     return day
-
-
-def _months_later(day: date, months: int) -> date:
-    index = day.year * 12 + day.month - 1 + months
-    year, month = divmod(index, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _end_of(day: date, period: PeriodEnd) -> date:
