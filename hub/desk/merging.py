@@ -9,7 +9,9 @@ from hub.desk.place import Desk, rehearsal
 from hub.ledger import merging
 from hub.members import view
 from hub.outbox import channels
+from hub.program import store
 from hub.redemption import uses
+from hub.transactions import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ def merge(desk: Desk, gone: int, kept: int) -> Merged:
     before, brought = (view.balance(desk.session, m, now)["balance"] for m in (kept, gone))
     order = merging.Merge(desk.program.id, gone, kept, desk.actor, desk.runtime.chain_key)
     merging.merge(desk.session, order)
+    standing.forget(desk.session, gone)
+    _stand(desk, kept)
     _settle(desk, gone, kept)
     one, other = (view.row(desk.session, m).public_id for m in (gone, kept))
     desk.note("member.merged", one, into=other)
@@ -44,6 +48,7 @@ def unmerge(desk: Desk, gone: int, kept: int, *, accept_shortfall: bool = False)
     before = view.balance(desk.session, kept, desk.runtime.clock())["balance"]
     order = merging.Merge(desk.program.id, gone, kept, desk.actor, desk.runtime.chain_key)
     merging.unmerge(desk.session, order, accept_shortfall=accept_shortfall)
+    _stand(desk, gone, kept)
     one, other = (view.row(desk.session, m).public_id for m in (gone, kept))
     desk.note("member.unmerged", one, **{"from": other})
     desk.note("member.unmerged_from", other, member=one)
@@ -70,6 +75,12 @@ def dismiss(desk: Desk, one: int, other: int) -> None:
     _settle(desk, one, other)
     ids = [view.row(desk.session, m).public_id for m in (one, other)]
     desk.note("merge.dismissed", ids[0], other=ids[1])
+
+
+def _stand(desk: Desk, *members: int) -> None:
+    """Their tiers follow from what each has bought now."""
+    versions = store.versions(desk.session, desk.program)
+    standing.refresh(desk.session, desk.program.id, versions, members, desk.runtime.clock())
 
 
 def _settle(desk: Desk, one: int, other: int) -> None:

@@ -8,6 +8,8 @@ from hub.desk.place import Desk, rehearsal
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.members import view
+from hub.program import store
+from hub.transactions import standing
 
 MOST = 2**53
 """Points one adjustment may move."""
@@ -39,6 +41,8 @@ def adjust(desk: Desk, member_id: int, points: int, *, reason: str, key: str) ->
     )
     done = commands.adjust(desk.session, order, points)
     if not done.repeated:
+        versions = store.versions(desk.session, desk.program)
+        standing.refresh(desk.session, desk.program.id, versions, [member.id], desk.runtime.clock())
         desk.note("member.adjusted", member.public_id, points=points)
         desk.tell_balances([member.id])
     return Adjusted(before, done.balance, done.available, done.repeated)

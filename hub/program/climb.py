@@ -8,8 +8,8 @@ refunded sale carried is gone with it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -31,7 +31,8 @@ class Change:
     why: str
     """reached, lapsed, reviewed, set, guaranteed, guarantee_ended, member_of, membership_ended,
     rules_changed."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
+    count: int = 0
+    """What was counted then, in the ladder's own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +114,15 @@ class Climb:
         ladder, since = self._ladder, self.changes[-1].at if self.changes else None
         if ladder is None:
             return Progress(None, since, 0)
-        higher = ladder.levels[self._place + 1 :]
-        following = higher[0] if higher else None
         found = Progress(self.tier, since, int(self._count))
-        if following is not None:
-            missing = max(Fraction(0), Fraction(following.least) - self._count)
-            found = Progress(
-                found.tier, since, found.count, following.id, _up(following.least), _up(missing)
-            )
-        if ladder.leave != "at_review" or self._level <= ladder.base:
-            return found
-        keep = _up(ladder.levels[self._level].keep)
-        return Progress(
-            found.tier, since, found.count, found.next_tier, found.next_at, found.missing, keep,
-            self._review_at,
-        )  # fmt: skip
+        following = ladder.above(self._place)
+        if following is not None and following.least is not None:
+            missing = max(0, _up(following.least - self._count))
+            found = replace(found, next_tier=following.id, next_at=following.least, missing=missing)
+        if ladder.leave == "at_review" and self._level > ladder.base:
+            keep = ladder.levels[self._level].keep
+            found = replace(found, keep_at=keep, review_at=self._review_at)
+        return found
 
     # --- what happens ---
 
@@ -389,7 +384,7 @@ class Climb:
         last = self.changes[-1].tier if self.changes else None
         if self.tier != last:
             counted = int(self._count if count is None else count)
-            self.changes.append(Change(self._now, self.tier, why, {"count": counted}))
+            self.changes.append(Change(self._now, self.tier, why, counted))
 
 
 def replay(

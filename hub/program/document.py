@@ -14,8 +14,10 @@ from marshmallow import ValidationError
 from hub.i18n import gettext as _
 from hub.money import NotMoney, minor_units, to_minor_exact
 from hub.payload import first_error
+from hub.program import tiers_document
 from hub.program.actions import Action
 from hub.program.brackets import Bracket
+from hub.program.ladder import Ladder
 from hub.program.referral import Referral
 from hub.program.rules import (
     Condition,
@@ -29,6 +31,7 @@ from hub.program.rules import (
     Window,
 )
 from hub.program.schema import WEEKDAYS, DocumentSchema
+from hub.program.segments import Segment
 from hub.program.windows import PERIODS
 from hub.words import of_field
 
@@ -66,7 +69,21 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
         _check_amounts(f"rewards[{number}]", reward, ("amount",))
+    try:
+        tiers_document.check_names(loaded)
+        _standings(loaded)
+    except tiers_document.Wrong as wrong:
+        raise DocumentRefused(wrong.path, wrong.sentence) from None
     return loaded
+
+
+def _standings(loaded: Mapping[str, Any]) -> tuple[Ladder | None, tuple[Segment, ...]]:
+    """Tiers and segments. Raises `Wrong`, and `DocumentRefused` for amounts."""
+    tiers = tiers_document.ladder(loaded["tiers"], _minor) if loaded["tiers"] else None
+    groups = [
+        tiers_document.segment(f"segments[{n}]", one, _minor) for n, one in enumerate(loaded["segments"])
+    ]
+    return tiers, tuple(groups)
 
 
 def _check_amounts(path: str, data: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -80,12 +97,16 @@ def rules(
     """The rules a document stands for. Raises `DocumentRefused`."""
     loaded = check(document)
     points, zone = loaded["points"], ZoneInfo(time_zone)
+    tiers, segments = _standings(loaded)
+    multipliers = [_multiplier(n, m, zone) for n, m in enumerate(loaded["multipliers"])]
+    if loaded["tiers"]:
+        multipliers += tiers_document.multipliers(loaded["tiers"])
     return Rules(
         number=number,
         effective_from=effective_from,
         time_zone=time_zone,
         earn=tuple(_earn(n, rule, zone) for n, rule in enumerate(loaded["earn"])),
-        multipliers=tuple(_multiplier(n, m, zone) for n, m in enumerate(loaded["multipliers"])),
+        multipliers=tuple(multipliers),
         combine=points["combine"],
         stacking=points["stacking"],
         rounding=points["rounding"],
@@ -112,6 +133,8 @@ def rules(
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
         actions={one["id"]: _action(one, zone) for one in loaded["actions"]},
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
+        tiers=tiers,
+        segments=segments,
     )
 
 

@@ -79,11 +79,14 @@ Fact = Purchase | Movement | Act
 
 
 def in_order(facts: list[Fact]) -> list[Fact]:
-    """As they count: by time; of one moment decisions first, sales last, each in its own order."""
+    """As they count: by time; of one moment decisions first, then points that came and those that went,
+    sales last, each in its own order."""
     return sorted(facts, key=_place)
 
 
-def _place(fact: Fact) -> tuple[datetime, int, int, str]:
+def _place(fact: Fact) -> tuple[datetime, int, int, str, int]:
     if isinstance(fact, Purchase):
-        return fact.at, 2, fact.channel_id, fact.external_id
-    return fact.at, 0 if isinstance(fact, Act) else 1, 0, ""
+        return fact.at, 2, fact.channel_id, fact.external_id, fact.transaction_id
+    if isinstance(fact, Movement):
+        return fact.at, 1, -fact.balance, "", -fact.earned
+    return fact.at, 0, 0, f"{fact.kind} {fact.tier or ''}", int(fact.amount)

@@ -21,10 +21,11 @@ class Level:
 
     id: str
     name: str
-    least: Fraction | int
-    """The count from which one is in it, inclusive: minor units, points, orders or days of visits."""
-    keep: Fraction | int
-    """The count that is needed at a review to stay."""
+    least: int | None
+    """The count from which one is in it, inclusive: minor units, points, orders or days of visits. None:
+    no count leads to it; staff or a paid membership grant it."""
+    keep: int | None
+    """The count that is needed at a review to stay; None: none is."""
     discount: int = 0
     """Hundredths of a percent that the shops take off bills; the hub tells, they do."""
     reward_discount: int = 0
@@ -86,12 +87,18 @@ class Ladder:
 
     def reached(self, count: Fraction | int) -> int:
         """The highest tier that this count suffices for."""
-        return max((n for n, one in enumerate(self.levels) if one.least <= count), default=-1)
+        enough = [n for n, one in enumerate(self.levels) if one.least is not None and one.least <= count]
+        return max(enough, default=-1)
 
     def kept(self, place: int, count: Fraction | int) -> int:
         """The highest tier, `place` at most, that this count suffices to keep."""
-        staying = (n for n, one in enumerate(self.levels[: place + 1]) if one.keep <= count)
-        return max(max(staying, default=-1), min(self.base, place))
+        below = enumerate(self.levels[: place + 1])
+        staying = [n for n, one in below if one.keep is None or one.keep <= count]
+        return max([*staying, min(self.base, place)])
+
+    def above(self, place: int) -> Level | None:
+        """The next tier that a count leads to."""
+        return next((one for one in self.levels[place + 1 :] if one.least is not None), None)
 
     def worth(self, purchase: Purchase) -> Fraction | int:
         """What a sale counts, but for visits (days with a sale)."""

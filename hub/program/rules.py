@@ -19,6 +19,8 @@ from hub.program.referral import Referral
 from hub.program.windows import Window
 
 __all__ = ["Rounding", "Window"]
+from hub.program.ladder import Ladder
+from hub.program.segments import Segment
 
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
 EarnKind = Literal["per_amount", "percent", "brackets", "per_order", "per_quantity"]
@@ -227,6 +229,8 @@ class Rules:
     """None: points buy rewards only."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     referral: Referral | None = None
+    tiers: Ladder | None = None
+    segments: tuple[Segment, ...] = ()
     needed: frozenset[str] = field(init=False, compare=False, default=frozenset())
     """What `needs` says of these rules, found once."""
 
@@ -305,7 +309,8 @@ def in_force(known: Sequence[Rules], at: datetime) -> Rules:
 
 def needs(rules: Rules) -> frozenset[str]:
     """What the rules look at beyond the message. `categories`: of products; a sale whose message lacks
-    them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock."""
+    them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock.
+    `history`: what they bought before."""
     filters = [rule.lines for rule in rules.earn]
     filters += [m.lines for m in rules.multipliers if m.lines is not None]
     conditions = [r.when for r in rules.earn] + [m.when for m in rules.multipliers]
@@ -314,4 +319,6 @@ def needs(rules: Rules) -> frozenset[str]:
         found.add("categories")
     if any(when.asks_who for when in conditions):
         found.add("member")
+    if any(when.tiers or when.segments for when in conditions):
+        found.add("history")
     return frozenset(found)

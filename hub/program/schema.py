@@ -16,6 +16,7 @@ from hub.program.fields import choice as _choice
 from hub.program.fields import currency as _currency
 from hub.program.fields import per_currency as _per_currency
 from hub.program.fields import words as _words
+from hub.program.tiers_schema import SegmentSchema, TiersSchema
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ROUNDINGS = ("half_up", "down", "up")
@@ -249,11 +250,15 @@ class DocumentSchema(_Strict):
         fields.Nested(ActionSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
     )
     referral = fields.Nested(ReferralSchema, load_default=None, allow_none=True)
+    tiers = fields.Nested(TiersSchema, load_default=None, allow_none=True)
+    segments = fields.List(
+        fields.Nested(SegmentSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
 
     @validates_schema
     def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Rules, multipliers and rewards are told apart by their ids."""
-        for name in ("earn", "multipliers", "rewards", "actions"):
+        for name in ("earn", "multipliers", "rewards", "actions", "segments"):
             ids = [one["id"] for one in data.get(name, ()) if one.get("id")]
             twice = next((i for i in ids if ids.count(i) > 1), None)
             if twice:

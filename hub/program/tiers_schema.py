@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -26,7 +27,7 @@ class LevelSchema(Strict):
 
     id = fields.String(required=True, validate=ID)
     name = fields.String(required=True, validate=validate.Length(1, 120))
-    least = Count(load_default=lambda: Decimal(0), data_key="from")
+    least = Count(load_default=None, allow_none=True, data_key="from")
     keep = Count(load_default=None, allow_none=True)
     multiplier = Amount(load_default=None, allow_none=True, validate=validate.Range(max=1000))
     discount = Count(load_default=lambda: Decimal(0), validate=validate.Range(max=100))
@@ -96,7 +97,8 @@ class TiersSchema(Strict):
         ids = [level["id"] for level in levels]
         if len(set(ids)) != len(ids):
             raise ValidationError(_("two tiers have the same id"), "levels")
-        if any(one["least"] >= two["least"] for one, two in zip(levels, levels[1:], strict=False)):
+        counts = [level["least"] for level in levels if level["least"] is not None]
+        if any(low >= high for low, high in pairwise(counts)):
             raise ValidationError(_("each tier begins above the one before it"), "levels")
         for membership in data.get("memberships", []):
             if membership["tier"] not in ids:
@@ -121,9 +123,7 @@ class TiersSchema(Strict):
         if by == "points_balance" and (over != "lifetime" or data.get("reset")):
             raise ValidationError(_('a balance has no beginning: over = "lifetime", no reset'), "over")
         if data.get("this_order") and str(by).startswith("points"):
-            raise ValidationError(
-                _("points are counted after the order that brings them"), "this_order"
-            )
+            raise ValidationError(_("points are counted after the order that brings them"), "this_order")
         if data.get("leave") != "at_review" and (
             data.get("drop") == "one_step" or data.get("grace_days")
         ):

@@ -30,8 +30,9 @@ from hub.redemption import taking_back
 from hub.redemption.costs import Costs
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import occasions, process, push, replays
+from hub.sync import occasions, process, push, replays, standings
 from hub.sync.doorbell import Doorbell
+from hub.transactions import standing
 
 log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ class Sweeper:
         self.holder = f"{runtime.name}:{secrets.token_hex(4)}"
         self._forgot_at = -FORGET_SECONDS
         self._looked_at = -LOOK_SECONDS
+        self._walked_at = -FORGET_SECONDS
 
     def once(self) -> None:
         """One round; nothing happens while another sweeper holds the lease."""
@@ -68,6 +70,7 @@ class Sweeper:
         self._settle()
         self._take_back()
         self._look()
+        self._stand()
         self._forget()
 
     def _ring(self) -> None:
@@ -111,10 +114,23 @@ class Sweeper:
             self._settle_program(program_id, members[:middle])
             self._settle_program(program_id, members[middle:])
 
+    def _stand(self) -> None:
+        """Tiers whose review has come, and, for a while, members whom new rules concern."""
+        standings.review_due(self.runtime)
+        if time.monotonic() - self._walked_at < FORGET_SECONDS:
+            return
+        ends = time.monotonic() + self.runtime.settings.sweep_seconds
+        while standings.walk(self.runtime):
+            if time.monotonic() > ends:
+                return  # the next round goes on
+        self._walked_at = time.monotonic()
+
     def _settle_members(self, session: Session, program_id: int, members: list[int]) -> None:
         commands.settle(
             session, program_id, members, chain_key=self.runtime.chain_key, now=self.runtime.clock()
         )
+        versions = store.versions(session, store.by_id(session, program_id))
+        standing.refresh(session, program_id, versions, members, self.runtime.clock())
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
 

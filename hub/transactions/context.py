@@ -10,19 +10,23 @@ every refund and replay of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
 from hub.ledger.accounts import Locked
 from hub.program.birthdays import occasions
-from hub.program.history import Purchase, SaleOrder
+from hub.program.climb import Climb
+from hub.program.history import Purchase, in_order
 from hub.program.rules import Buyer, Occasion, Rules
+from hub.program.segments import Member, belongs_to
 from hub.transactions import past
 from hub.transactions.judge import judge
+from hub.transactions.past import Known
 
 if TYPE_CHECKING:
     from hub.transactions.post import Ground, Transaction
@@ -130,41 +134,83 @@ def _in_order(
             by_root[account.member_id].append(transaction)
     if not by_root:
         return
-    profiles = past.profiles(session, ground.program_id, by_root)
-    bought = past.purchases(session, ground.program_id, by_root) if _look_back(transactions) else {}
+    look_back = any("history" in _rules(t).needed for t in transactions)
+    members = past.known(session, ground.program_id, by_root, ground.versions, look_back=look_back)
+    told = {t.id: t for t in transactions}
     for root, its in by_root.items():
-        for transaction in sorted(its, key=_order):
-            yield transaction, _resolve(transaction, profiles[root], bought.get(root, []), its)
+        way = _Way(members[root], ground.versions, told, {t.id for t in its})
+        yield from way.walk()
 
 
-def _resolve(
-    transaction: Transaction,
-    profile: past.Profile,
-    bought: Sequence[Purchase],
-    here: Sequence[Transaction],
-) -> Context:
-    rules, placed_at = _rules(transaction), transaction.placed_at
-    assert placed_at is not None
-    new = {t.id for t in here}
-    late = any(
-        p.credited and p.transaction_id not in new and p.order > _order(transaction) for p in bought
+class _Way:
+    """One member's sales in their order, those of the batch among the others."""
+
+    def __init__(
+        self,
+        member: Known,
+        versions: Sequence[Rules],
+        told: Mapping[int, Transaction],
+        wanted: Collection[int],
+    ) -> None:
+        self.member, self.told, self.wanted = member, told, wanted
+        self.climb = Climb(past.ladders(versions), ZoneInfo(versions[0].time_zone), member.joined)
+        self.before: list[Purchase] = []
+
+    def walk(self) -> Iterator[tuple[Transaction, Context]]:
+        counted = {p.transaction_id for p in self.member.purchases}
+        waiting = [_uncounted(self.told[i]) for i in self.wanted if i not in counted]
+        for fact in in_order([*self.member.facts, *waiting]):
+            if not isinstance(fact, Purchase):
+                self.climb.take(fact)
+                continue
+            transaction = self.told.get(fact.transaction_id)
+            if transaction is not None and fact.transaction_id in self.wanted:
+                yield transaction, self._context(transaction, fact)
+            if fact.transaction_id in counted:
+                self._count(fact if transaction is None else replace(fact, points=transaction.points))
+
+    def _count(self, purchase: Purchase) -> None:
+        self.climb.take(purchase)
+        self.before.append(purchase)
+
+    def _context(self, transaction: Transaction, purchase: Purchase) -> Context:
+        self.climb.advance(purchase.at)
+        rules, member = _rules(transaction), self.member
+        tier = self.climb.tier_with(purchase)
+        them = Member(purchase.at, tier, member.tags, member.birthday, self.before)
+        buyer = Buyer(
+            tier,
+            belongs_to(rules.segments, them, ZoneInfo(rules.time_zone)),
+            occasions(member.birthday, purchase.at, rules.time_zone),
+        )
+        return Context(buyer, late=self._is_late(purchase), is_new=True)
+
+    def _is_late(self, purchase: Purchase) -> bool:
+        """Whether a later sale has been credited before, without knowing of this one."""
+        return any(
+            p.credited and p.transaction_id not in self.wanted and p.order > purchase.order
+            for p in self.member.purchases
+        )
+
+
+def _uncounted(transaction: Transaction) -> Purchase:
+    """A sale that does not count as bought (it waits for a person), in its place among the others."""
+    assert transaction.placed_at is not None
+    return Purchase(
+        transaction.id,
+        transaction.placed_at,
+        *transaction.key,
+        frozenset(),
+        "",
+        goods=0,
+        bill=0,
+        points=0,
     )
-    buyer = Buyer(birthday=occasions(profile.birthday, placed_at, rules.time_zone))
-    return Context(buyer, late=late, is_new=True)
-
-
-def _look_back(transactions: Sequence[Transaction]) -> bool:
-    return any("history" in _rules(t).needed for t in transactions)
 
 
 def _rules(transaction: Transaction) -> Rules:
     assert transaction.verdict is not None
     return transaction.verdict.rules
-
-
-def _order(transaction: Transaction) -> SaleOrder:
-    assert transaction.placed_at is not None
-    return transaction.placed_at, *transaction.key
 
 
 def _stored(session: Session, transactions: Sequence[Transaction]) -> dict[int, Buyer]:

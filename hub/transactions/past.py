@@ -1,30 +1,94 @@
-"""What members have bought so far, read for the rules that look at it."""
+"""What is known of members, read for the rules that look at it: what they bought, were given, are."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.program.history import Purchase
+from hub.program.climb import Ladders
+from hub.program.history import Act, Fact, Movement, Purchase
+from hub.program.rules import Rules
 
 _NOT_HERE = ("backdated", "before_program_start", "copy_of_another_channel", "draft", "test_order")
 """Why a paid sale does not count as bought in this program."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What is known of a member besides their sales."""
+@dataclass(slots=True)
+class Known:
+    """One member with all their aliases."""
 
+    root: int
+    joined: datetime
     birthday: date | None = None
+    tags: frozenset[str] = frozenset()
+    purchases: list[Purchase] = field(default_factory=list)
+    """In the order in which they count."""
+    others: list[Fact] = field(default_factory=list)
+    """What else the tiers look at."""
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All that tiers are counted from; not in order yet."""
+        return [*self.purchases, *self.others]
 
 
-def purchases(session: Session, program_id: int, roots: Collection[int]) -> dict[int, list[Purchase]]:
-    """Root member -> their paid sales and those of their aliases, in the order in which they count."""
+def ladders(versions: Sequence[Rules]) -> Ladders:
+    """The ladders of a program's versions."""
+    return [(rules.effective_from, rules.tiers) for rules in versions]
+
+
+def known(
+    session: Session,
+    program_id: int,
+    roots: Collection[int],
+    versions: Sequence[Rules],
+    *,
+    look_back: bool = True,
+) -> dict[int, Known]:
+    """Root member -> what is known of them. `look_back`: with what they bought, and, as far as the
+    ladders ask, with points, decisions and memberships."""
+    found = _members(session, program_id, roots)
+    if not look_back or not found:
+        return found
+    steps = [rules.tiers for rules in versions if rules.tiers is not None]
+    for root, bought in _purchases(session, program_id, found).items():
+        found[root].purchases = bought
+    if any(one.by.startswith("points") for one in steps):
+        for row in _movements(session, found):
+            found[row.root].others.append(Movement(row.at, int(row.earned), int(row.amount)))
+    if steps:
+        for row in _acts(session, program_id, found):
+            found[row.root].others.append(Act(row.at, row.kind, row.tier, row.until, row.amount))
+    if any(one.memberships for one in steps):
+        _add_memberships(session, found)
+    for member in found.values():
+        member.joined = min([member.joined, *(fact.at for fact in member.facts)])
+    return found
+
+
+def _members(session: Session, program_id: int, roots: Collection[int]) -> dict[int, Known]:
+    """What an alias was told and its root was not counts too."""
+    rows = run(
+        session,
+        """SELECT coalesce(m.alias_of, m.id) AS root, min(m.birthday) FILTER (WHERE m.alias_of IS NULL) AS own,
+                  min(m.birthday) AS any, min(coalesce(m.joined_at, m.created_at)) AS joined,
+                  coalesce(array_agg(DISTINCT g.tag) FILTER (WHERE g.tag IS NOT NULL), '{}') AS tags
+           FROM members m LEFT JOIN member_tags g ON g.member_id = m.id
+           WHERE m.program_id = :program AND (m.id = ANY(:roots) OR m.alias_of = ANY(:roots)) GROUP BY 1""",
+        {"program": program_id, "roots": sorted(roots)},
+    )
+    return {
+        row.root: Known(row.root, row.joined, row.own or row.any, frozenset(row.tags)) for row in rows
+    }
+
+
+def _purchases(session: Session, program_id: int, roots: Collection[int]) -> dict[int, list[Purchase]]:
     rows = run(
         session,
         """SELECT coalesce(m.alias_of, m.id) AS root, t.id, t.placed_at, t.channel_id, t.external_id,
@@ -40,30 +104,63 @@ def purchases(session: Session, program_id: int, roots: Collection[int]) -> dict
     )
     found: dict[int, list[Purchase]] = defaultdict(list)
     for row in rows:
-        found[row.root].append(
-            Purchase(
-                transaction_id=row.id,
-                placed_at=row.placed_at,
-                channel_id=row.channel_id,
-                external_id=row.external_id,
-                channels=frozenset((row.kind, row.channel)),
-                currency=row.currency,
-                goods=row.eligible,
-                bill=max(0, row.bill),
-                points=row.points,
-                credited=row.credited,
-            )
-        )
+        found[row.root].append(_purchase(row))
     return found
 
 
-def profiles(session: Session, program_id: int, roots: Collection[int]) -> dict[int, Profile]:
-    """Root member -> what is known of them; what an alias was told and its root was not counts too."""
-    rows = run(
+def _purchase(row: Any) -> Purchase:
+    return Purchase(
+        transaction_id=row.id,
+        placed_at=row.placed_at,
+        channel_id=row.channel_id,
+        external_id=row.external_id,
+        channels=frozenset((row.kind, row.channel)),
+        currency=row.currency,
+        goods=row.eligible,
+        bill=max(0, row.bill),
+        points=row.points,
+        credited=row.credited,
+    )
+
+
+def _movements(session: Session, roots: Collection[int]) -> Sequence[Any]:
+    """Points that are not a sale's. Earned are gifts and what deeds bring; a sale that moved with a merge
+    counts as a purchase."""
+    return run(
         session,
-        """SELECT coalesce(alias_of, id) AS root, min(birthday) FILTER (WHERE alias_of IS NULL) AS own,
-                  min(birthday) AS any FROM members
-           WHERE program_id = :program AND (id = ANY(:roots) OR alias_of = ANY(:roots)) GROUP BY 1""",
+        """SELECT a.member_id AS root, e.occurred_at AS at, e.amount,
+                  CASE WHEN e.counter = 'issued' THEN e.amount
+                       WHEN e.counter IN ('adjusted', 'member') THEN greatest(e.amount, 0) ELSE 0 END AS earned
+           FROM accounts a JOIN entries e ON e.account_id = a.id
+           WHERE a.member_id = ANY(:roots)
+             AND NOT (e.counter IN ('issued', 'member') AND starts_with(e.subject, 'sale:'))
+           ORDER BY e.account_id, e.seq""",
+        {"roots": sorted(roots)},
+    )
+
+
+def _acts(session: Session, program_id: int, roots: Collection[int]) -> Sequence[Any]:
+    return run(
+        session,
+        """SELECT coalesce(m.alias_of, m.id) AS root, x.kind, x.tier, x.until, x.amount, x.at
+           FROM members m JOIN tier_acts x ON x.member_id = m.id
+           WHERE m.program_id = :program AND (m.id = ANY(:roots) OR m.alias_of = ANY(:roots)) ORDER BY x.at, x.id""",
         {"program": program_id, "roots": sorted(roots)},
     )
-    return {row.root: Profile(row.own or row.any) for row in rows}
+
+
+def _add_memberships(session: Session, found: dict[int, Known]) -> None:
+    rows = run(
+        session,
+        """SELECT transaction_id, tier, pieces FROM sale_memberships
+           WHERE transaction_id = ANY(:ids) AND pieces > 0 ORDER BY transaction_id, tier""",
+        {"ids": [p.transaction_id for member in found.values() for p in member.purchases]},
+    )
+    plans: dict[int, tuple[tuple[str, int], ...]] = defaultdict(tuple)
+    for row in rows:
+        plans[row.transaction_id] += ((row.tier, row.pieces),)
+    for member in found.values():
+        member.purchases = [
+            replace(p, memberships=plans[p.transaction_id]) if p.transaction_id in plans else p
+            for p in member.purchases
+        ]

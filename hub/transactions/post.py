@@ -20,8 +20,8 @@ from hub.ledger.accounts import Locked
 from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
-from hub.program.rules import Judgement, in_force
-from hub.transactions import bringing, context
+from hub.program.rules import Judgement, Rules, in_force
+from hub.transactions import bringing, context, memberships, standing
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -129,6 +129,11 @@ class Ground:
     chain_key: bytes
     actor: str
     now: datetime | None = None
+
+    @property
+    def versions(self) -> Sequence[Rules]:
+        """The program's rules, oldest first."""
+        return next((one.versions for one in self.situations.values()), ())
 
 
 def post_arrivals(
@@ -545,7 +550,8 @@ def _post(
 ) -> None:
     """Post those that can be judged; a sale that waits for a look-up keeps what it has. Where the
     rules ask who bought, that is found out, and the sale judged, under the accounts' locks."""
-    asking = context.asking(transactions)
+    asking, held = context.asking(transactions), list[Locked]()
+    tiers = standing.keeps_tiers(ground.versions)
     targets = [*_targets(transactions), *map(_target, asking)]
     concerned = bringing.concerned(session, ground, transactions)
     also_locked = {*also_locked, *concerned}
@@ -553,15 +559,19 @@ def _post(
         return
 
     def judged(locked: Locked) -> list[Target]:
-        _judge_in_context(session, ground, asking, locked)
+        held.append(locked)
+        if tiers:
+            memberships.store(session, ground, transactions)
+        if asking:
+            _judge_in_context(session, ground, asking, locked)
         return _targets(transactions)
 
     changes = post_targets(
         session,
         ground.program_id,
         targets,
-        also_locked={*also_locked, *(t.member_id for t in asking if t.member_id is not None)},
-        judged=judged if asking else None,
+        also_locked={*also_locked, *_members(transactions if tiers else asking)},
+        judged=judged if asking or tiers else None,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,
@@ -570,7 +580,16 @@ def _post(
         transaction.change = changes.get(transaction.id, 0)
     if concerned:
         bringing.settle(session, ground, transactions, concerned)
+    if tiers:
+        roots = {held[0].accounts[account].member_id for account in held[0].roots.values()}
+        standing.refresh(session, ground.program_id, ground.versions, roots, held[0].now)
     _suspect_twins(session, ground, [t for t in transactions if t.is_new and t.change])
+
+
+def _members(transactions: Iterable[Transaction]) -> set[int]:
+    """Whom these sales are attributed to, and were before."""
+    found = {m for t in transactions for m in (t.member_id, t.was_member_id)}
+    return {member for member in found if member is not None}
 
 
 def _targets(transactions: Sequence[Transaction]) -> list[Target]:
