@@ -398,6 +398,15 @@ def _tenfold(rule: dict[str, Any]) -> dict[str, Any]:
     return {name: {c: f"{a}0" for c, a in rule[name].items()} for name in money if rule.get(name)}
 
 
+GROUPS: dict[str, Any] = {
+    "tiers": {
+        "by": "orders",
+        "levels": [{"id": "silver", "name": "Silver"}, {"id": "gold", "name": "Gold"}],
+    },
+    "segments": [{"id": "staff", "tags": ["staff"]}],
+}
+
+
 @pytest.mark.parametrize(
     ("asked", "them", "why"),
     [
@@ -412,19 +421,21 @@ def _tenfold(rule: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_a_rule_may_be_for_some_buyers_only(asked: dict[str, Any], them: Buyer, why: str | None) -> None:
-    rule = rules(earn=asked)
+    rule = rules(earn=asked, **GROUPS)
     judged = evaluate(rule, basket(50_000), them)
     assert (judged.why, judged.points) == (why, 0 if why else 5)
     assert "member" in needs(rule)
 
 
 def test_a_multiplier_for_some_buyers_leaves_the_others_as_they_are() -> None:
-    double: dict[str, Any] = {"multipliers": [{"factor": "2", "tiers": ["gold"]}]}
+    double: dict[str, Any] = {"multipliers": [{"factor": "2", "tiers": ["gold"]}], **GROUPS}
     assert evaluate(rules(**double), basket(50_000), Buyer(tier="gold")).points == 10
     assert evaluate(rules(**double), basket(50_000)).points == 5
 
 
 def test_a_share_that_is_left_is_of_what_the_same_buyer_had() -> None:
-    rule = rules(multipliers=[{"factor": "2", "tiers": ["gold"]}], points={"partial_refund": "share"})
+    rule = rules(
+        multipliers=[{"factor": "2", "tiers": ["gold"]}], points={"partial_refund": "share"}, **GROUPS
+    )
     half = basket(lines=(BasketLine("goods", 25_000, 0, sold=50_000),))
     assert evaluate(rule, half, Buyer(tier="gold")).points == 5
