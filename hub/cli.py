@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "event": "Events that earn points, and who brought whom.",
         "redeem": "Spend a member's points on a reward.",
         "take-back": "Take an unused code back; its points return.",
+        "simulate": "What a cart or an order would earn, by the rules or a draft.",
         "sale": "What became of an order, and why it earned what it did.",
         "ledger": "The book of points: show and verify.",
     },

@@ -233,6 +233,12 @@ EXCLUDED_WORDS: Mapping[str, str] = {
     "not_named": "only other goods earn points ({amount})",
 }
 
+NUDGE_WORDS: Mapping[str, str] = {
+    "reward_short": "{points} short of “{name}”",
+    "bill_short": "{amount} more, and another rule of the programme applies",
+}
+"""What a buyer is short of."""
+
 ROUNDING_WORDS: Mapping[str, str] = {
     "half_up": "rounded to the nearest whole point: {change}",
     "down": "rounded down: {change}",
@@ -351,6 +357,14 @@ def of_entry(counter: str, amount: int, steps: Sequence[Mapping[str, Any]]) -> s
 def of_steps(steps: Sequence[Mapping[str, Any]]) -> str:
     """An explanation as one line."""
     return "; ".join(of_step(step) for step in steps)
+
+
+def of_nudge(nudge: Mapping[str, Any]) -> str:
+    """What a buyer is short of, as a sentence."""
+    template = NUDGE_WORDS.get(str(nudge.get("code")), "")
+    if "currency" in nudge:
+        return _(template, amount=money(nudge["amount"], nudge["currency"]))
+    return _(template, points=points(nudge["points"]), name=nudge["name"]) if template else str(nudge)
 
 
 def of_step(step: Mapping[str, Any]) -> str:

@@ -41,7 +41,8 @@ class Arrival:
     """One contribution with where it came from."""
 
     key: Key
-    delivery_id: int
+    delivery_id: int | None
+    """None: nobody sent it; a simulation, which is rolled back."""
     contribution: Contribution
     normaliser_version: int
     received_at: datetime | None = None

@@ -22,7 +22,15 @@ from hub.runtime import Runtime
 from hub.web.problems import Problem
 
 PREFIX = "hubkey_"
-SCOPES = ("members:read", "transactions:read", "vouchers:read", "redeem", "claim", "events")
+SCOPES = (
+    "members:read",
+    "transactions:read",
+    "vouchers:read",
+    "redeem",
+    "claim",
+    "events",
+    "simulate",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ HTTP_WORDS: Mapping[int, tuple[str, str]] = {
 """Status -> title and detail, for what Flask and the schemas refuse by themselves."""
 
 NOT_FOUND_WORDS: Mapping[str, str] = {
+    "channel": "There is no such channel.",
     "member": "There is no such member.",
     "redemption": "There is no such redemption.",
     "reward": "There is no such reward.",
