@@ -24,6 +24,7 @@ from hub.program import store
 from hub.program.nudges import Nudge, nudges
 from hub.program.rules import Rules
 from hub.sync.ground import ground_of
+from hub.transactions import standing
 from hub.transactions.judge import Situation
 from hub.transactions.merge import Contribution, asked_to_pay
 from hub.transactions.post import Arrival, Ground, Key, Transaction, post_arrivals
@@ -65,6 +66,8 @@ class Simulated:
     before: Mapping[str, int] = field(default_factory=dict)
     after: Mapping[str, int] = field(default_factory=dict)
     """The member's points: balance, available, pending, debt."""
+    tiers: tuple[str | None, str | None] = (None, None)
+    """The member's tier before and after."""
     nudges: tuple[Nudge, ...] = ()
     waits_for: str | None = None
     """`lookup`: the rules ask for categories that nobody has told yet."""
@@ -84,21 +87,33 @@ def simulate_cart(desk: Desk, cart: Cart, draft: Rules | None = None) -> Simulat
             Contribution("snapshot", "", sale.version, sale.as_of, sale.external_id, sale),
             0,
         )
-        return _simulated(desk, ground, arrival.key, [arrival], directory)
+        member_id = directory.find(mention) if mention else None
+        return _simulated(desk, ground, arrival.key, member_id, [arrival], directory)
 
 
 def simulate_order(desk: Desk, transaction_id: str, draft: Rules | None = None) -> Simulated:
     """What an order of the past would have now, judged anew. Raises `LookupError` and `RootChanged`."""
     rows = run(
         desk.session,
-        "SELECT channel_id, external_id FROM transactions WHERE program_id = :program AND public_id = :id",
+        "SELECT channel_id, external_id, member_id FROM transactions WHERE program_id = :program AND public_id = :id",
         {"program": desk.program.id, "id": transaction_id},
     )
     if not rows:
         raise LookupError(transaction_id)
     key = (rows[0].channel_id, rows[0].external_id)
     with rehearsal(desk.session):
-        return _simulated(desk, _ground_of_order(desk, key, draft), key, [], Directory())
+        if draft is not None:  # who bought is found out by the draft's own tiers and segments
+            _forget_context(desk, key)
+        return _simulated(desk, _ground_of_order(desk, key, draft), key, rows[0].member_id)
+
+
+def _forget_context(desk: Desk, key: Key) -> None:
+    run(
+        desk.session,
+        """DELETE FROM sale_contexts WHERE transaction_id IN
+           (SELECT id FROM transactions WHERE channel_id = :channel AND external_id = :id)""",
+        {"channel": key[0], "id": key[1]},
+    )
 
 
 def told(found: Simulated, *, is_draft: bool) -> dict[str, Any]:
@@ -114,27 +129,25 @@ def told(found: Simulated, *, is_draft: bool) -> dict[str, Any]:
         "change": found.change,
         "before": found.before or None,
         "after": found.after or None,
+        "tier_before": found.tiers[0],
+        "tier_after": found.tiers[1],
         "nudges": [{**nudge, "text": words.of_nudge(nudge)} for nudge in found.nudges],
         "waits_for": found.waits_for,
     }
 
 
 def _simulated(
-    desk: Desk, ground: Ground, key: Key, arrivals: Sequence[Arrival], directory: Directory
+    desk: Desk,
+    ground: Ground,
+    key: Key,
+    member_id: int | None,
+    arrivals: Sequence[Arrival] = (),
+    directory: Directory | None = None,
 ) -> Simulated:
-    """Post it, look, and leave the undoing to the caller."""
+    """Look, post it, look again, and leave the undoing to the caller."""
     now = desk.runtime.clock()
-    befores: dict[int, Mapping[str, int]] = {}
-
-    def look_before(transactions: Mapping[Key, Transaction]) -> set[int]:
-        member_id = transactions[key].member_id
-        if member_id is not None:
-            befores[member_id] = view.balance(desk.session, _root(desk, member_id), now)
-        return set()
-
-    posted = post_arrivals(
-        desk.session, ground, arrivals, directory, also=[key], before_posting=look_before
-    )[key]
+    before = None if member_id is None else _stands(desk, ground, _root(desk, member_id), now)
+    posted = post_arrivals(desk.session, ground, arrivals, directory or Directory(), also=[key])[key]
     verdict = posted.verdict
     if verdict is None:
         raise LookupError(key[1])
@@ -148,32 +161,45 @@ def _simulated(
         change=posted.change,
         waits_for=posted.waiting_for,
     )
-    return _with_member(desk, found, posted, befores, now)
+    return _with_member(desk, ground, found, posted, before, now)
 
 
 def _with_member(
     desk: Desk,
+    ground: Ground,
     found: Simulated,
     posted: Transaction,
-    befores: Mapping[int, Mapping[str, int]],
+    before: tuple[Mapping[str, int], str | None] | None,
     now: datetime,
 ) -> Simulated:
     bill = asked_to_pay(posted.sale) if posted.sale else None
     currency = posted.sale.currency if posted.sale else None
-    if posted.member_id is None:
+    if posted.member_id is None or before is None:
         return replace(
             found, nudges=nudges(found.rules, available=found.points, currency=currency, bill=bill)
         )
     member = view.by_id(desk.session, _root(desk, posted.member_id))
-    after = view.balance(desk.session, member.id, now)
+    after, tier_after = _stands(desk, ground, member.id, now)
     reach = after["available"] + after["pending"]
     return replace(
         found,
         member=member.public_id,
-        before=befores[posted.member_id],
+        before=before[0],
         after=after,
+        tiers=(before[1], tier_after),
         nudges=nudges(found.rules, available=reach, currency=currency, bill=bill),
     )
+
+
+def _stands(
+    desk: Desk, ground: Ground, member_id: int, now: datetime
+) -> tuple[Mapping[str, int], str | None]:
+    """A member's points and tier."""
+    points = view.balance(desk.session, member_id, now)
+    if not standing.keeps_tiers(ground.versions):
+        return points, None
+    stands = standing.of_member(desk.session, ground.program_id, ground.versions, member_id, now)
+    return points, stands.progress.tier
 
 
 def _root(desk: Desk, member_id: int) -> int:

@@ -113,6 +113,27 @@ def test_an_order_of_the_past_by_a_draft_shows_the_difference(hub: Hub, till: Ch
     hub.assert_clean()
 
 
+def test_a_cart_that_reaches_a_tier_says_so_and_earns_by_it(hub: Hub, till: Channel, ask: Ask) -> None:
+    sell(hub, till, 1, 200_000)
+    member = hub.rows("SELECT public_id FROM members")[0].public_id
+    with_tiers = {
+        "earn": {"points": 1, "per": {"VND": "10000"}},
+        "multipliers": [{"id": "gold", "factor": "3", "tiers": ["gold"]}],
+        "tiers": {
+            "by": "points_earned",
+            "levels": [
+                {"id": "silver", "name": "Silver", "from": 0},
+                {"id": "gold", "name": "Gold", "from": 30},
+            ],
+        },
+    }
+    told = ask({**cart(150_000, member=member), "program": with_tiers}).json()
+    assert (told["tier_before"], told["tier_after"]) == ("silver", "gold")
+    order = hub.rows("SELECT public_id FROM transactions")[0].public_id
+    assert ask({"order": order, "program": with_tiers}).json()["points"] == 20
+    assert hub.rows("SELECT 1 FROM sale_contexts") == []
+
+
 def test_what_cannot_be_simulated_is_refused_with_its_reason(hub: Hub, ask: Ask) -> None:
     for body, status, code in (
         ({}, 422, "invalid_request"),

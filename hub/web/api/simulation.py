@@ -69,6 +69,8 @@ class Simulation(Schema):
     change = fields.Integer(metadata={"description": "by how much the balance would move"})
     before = fields.Nested(Points, allow_none=True)
     after = fields.Nested(Points, allow_none=True)
+    tier_before = fields.String(allow_none=True)
+    tier_after = fields.String(allow_none=True)
     nudges = fields.List(fields.Nested(NudgeSchema))
     waits_for = fields.String(allow_none=True)
 
