@@ -182,7 +182,12 @@ def test_every_reason_of_an_event_without_points_has_words() -> None:
 def test_every_step_of_an_explanation_has_words() -> None:
     codes = step_codes() - {"rate", "rounding", "excluded", "merged_*"}
     codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out", "whole_steps"}
-    assert codes == set(words.STEP_WORDS)
+    assert codes - set(words.NUDGE_WORDS) == set(words.STEP_WORDS)
+
+
+def test_everything_a_buyer_can_be_short_of_has_words() -> None:
+    source = (ROOT / "hub/program/nudges.py").read_text()
+    assert set(re.findall(r'"code": "(\w+)"', source)) == set(words.NUDGE_WORDS)
 
 
 @pytest.mark.parametrize("kind", CONNECTORS)
