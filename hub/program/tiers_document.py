@@ -57,9 +57,11 @@ def ladder(data: Mapping[str, Any], to_minor: ToMinor) -> Ladder:
 def multipliers(data: Mapping[str, Any]) -> Iterator[Multiplier]:
     """What tiers multiply points by, as rules like any other."""
     for level in data["levels"]:
-        if level["multiplier"] is not None:
+        factor = Fraction(1 if level["multiplier"] is None else level["multiplier"])
+        factor += Fraction(level["bonus"] or 0) / 100
+        if factor != 1:
             when = Condition(tiers=frozenset({level["id"]}))
-            yield Multiplier(f"tier-{level['id']}", Fraction(level["multiplier"]), when=when)
+            yield Multiplier(f"tier-{level['id']}", factor, when=when)
 
 
 def segment(path: str, data: Mapping[str, Any], to_minor: ToMinor) -> Segment:

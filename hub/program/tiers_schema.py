@@ -30,10 +30,17 @@ class LevelSchema(Strict):
     least = Count(load_default=None, allow_none=True, data_key="from")
     keep = Count(load_default=None, allow_none=True)
     multiplier = Amount(load_default=None, allow_none=True, validate=validate.Range(max=1000))
+    bonus = Count(load_default=None, allow_none=True, validate=validate.Range(max=100_000))
     discount = Count(load_default=lambda: Decimal(0), validate=validate.Range(max=100))
     reward_discount = Count(load_default=lambda: Decimal(0), validate=validate.Range(max=100))
     free_shipping = fields.Boolean(load_default=False)
     perks = words()
+
+    @validates_schema
+    def says_it_once(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """Twice as many points, or 100 % more."""
+        if data.get("multiplier") is not None and data.get("bonus") is not None:
+            raise ValidationError(_("name multiplier or bonus"), "bonus")
 
 
 class MembershipSchema(Strict):

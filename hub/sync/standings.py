@@ -6,19 +6,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-import structlog
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.ledger import accounts
 from hub.ledger.accounts import RootChanged
+from hub.outbox import channels, deliveries
 from hub.program import store
 from hub.program.rules import in_force
 from hub.program.store import Program
 from hub.runtime import Runtime
+from hub.sync import process
 from hub.transactions import standing
-
-log = structlog.get_logger()
 
 BATCH = 200
 """Members whose accounts one transaction locks."""
@@ -99,5 +98,5 @@ def _look_again(
     accounts.lock(session, program.id, members, chain_key=runtime.chain_key, actor="hub:tiers", now=now)
     versions = store.versions(session, program)
     moved = standing.refresh(session, program.id, versions, members, now)
-    if moved:
-        log.info("tiers changed", program=program.public_id, members=len(moved))
+    its = channels.of_program(session, program.id) if moved else []
+    deliveries.enqueue(session, process.balance_pushes(runtime, program.id, its, moved))

@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.program.document import DocumentRefused
 from hub.runtime import Runtime
-from tests.scenarios.translate import Unsupported
+from tests.scenarios.reading import Unsupported
 from tests.scenarios.world import World
 
 KNOWN_STEP = frozenset(
@@ -31,9 +31,11 @@ KNOWN_STEP = frozenset(
         "spent",
         "spent_returned",
         "reward_available",
+        "tier",
+        "progress",
     }
 )
-KNOWN_FINAL = frozenset({"balance", "balances", "customers"})
+KNOWN_FINAL = frozenset({"balance", "balances", "customers", "tier"})
 SILENT = frozenset({"basis"})
 """Said by the source beside numbers that follow from it; the points are what is asked."""
 
@@ -61,6 +63,7 @@ class Seen:
     said: Mapping[str, Any]
     parts: Mapping[str, Mapping[str, int]]
     rewards: Mapping[str, list[str]]
+    tiers: Mapping[str, str | None]
 
 
 def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
@@ -111,6 +114,7 @@ def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
             changes, balances, error, world.lots(), world.entries(mark), world.said,
             {name: world.parts(name, mark) for name in customers},
             {name: world.rewards(name) for name in customers},
+            {name: world.tier(name) for name in customers},
         )  # fmt: skip
     return seen
 
@@ -128,6 +132,7 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
             "ledger_entries": here.entries,
             "entries": here.entries,
             "reward_available": here.rewards[customer],
+            "tier": here.tiers[customer],
             **here.parts[customer],
             **here.said,
         }
@@ -142,6 +147,9 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
     for customer, balance in {**final.get("balances", {}), **_own(final)}.items():
         if not _same(balance, world.balance(customer)):
             yield f"at the end: balance of {customer} {balance} expected, {world.balance(customer)} got"
+
+    if "tier" in final and not _same(final["tier"], world.tier("C1")):
+        yield f"at the end: tier {final['tier']} expected, {world.tier('C1')} got"
 
 
 def _own(final: Mapping[str, Any]) -> dict[str, Any]:

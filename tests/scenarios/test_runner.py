@@ -21,7 +21,15 @@ from tests.scenarios.__main__ import load, run
 HERE = Path(__file__).parent
 OWN = HERE / "own"
 SHARED = HERE.parents[2] / "shared" / "scenarios" / "given.json"
-PURE = ("translate.py", "world.py", "judging.py", "__main__.py")
+PURE = (
+    "translate.py",
+    "world.py",
+    "judging.py",
+    "__main__.py",
+    "tiers.py",
+    "standings.py",
+    "reading.py",
+)
 
 
 @pytest.fixture

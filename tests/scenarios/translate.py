@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.scenarios import tiers
+from tests.scenarios.reading import Unsupported
+from tests.scenarios.reading import all_read as _all_read
+from tests.scenarios.reading import word as _word
+
 Rule = Mapping[str, Any]
-
-
-class Unsupported(Exception):
-    """The product cannot express a rule; the message says which, and why."""
 
 
 ROUNDING = {"floor": "down", "half_up": "half_up", "ceil": "up", "none": None}
@@ -36,7 +37,7 @@ POINTS_BACK: dict[str, str] = {
 }
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
-     "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral"}
+     "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress"}
 )  # fmt: skip
 
 
@@ -53,9 +54,11 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     acts = [rule for rule in on if rule.get("type") in ACTIONS and rule.get("event") not in ORDINALS]
     earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in acts]
     earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
-    multipliers = [rule for rule in on if rule.get("type") == "multiplier"]
-    return {
-        "earn": [_earn(rule, scenario["currency"]) for rule in earn] or [_nothing()],
+    multipliers = [
+        rule for rule in on if rule.get("type") == "multiplier" and not tiers.is_by_tier(rule)
+    ]
+    made = {
+        "earn": [_earn(rule, scenario["currency"]) for rule in earn],
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
         "points": points,
         "redeem": _spent(rules.get("refund", {})),
@@ -64,6 +67,9 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "actions": [_action(rule) for rule in acts],
         "referral": _referral(rules.get("referral", {}), scenario["currency"]),
     }
+    tiers.add(made, scenario, lambda rule: _earn(rule, scenario["currency"]))
+    made["earn"] = made["earn"] or [_nothing()]
+    return made
 
 
 def _nothing() -> dict[str, Any]:
@@ -324,9 +330,9 @@ def _basis(rest: dict[str, Any]) -> dict[str, Any]:
     )
     if basis not in {"total", "items_total", "items_after_discount", "net_paid"}:
         raise Unsupported(f"earn.basis: {basis}: the product has no such basis")
-    goods_only = basis in {"items_total", "items_after_discount"}
+    goods_only = basis in {"items_total", "items_after_discount", "net_paid"}
     return {
-        "tax": "in" if tax and basis != "items_after_discount" else "out",
+        "tax": "in" if tax and basis not in {"items_after_discount", "net_paid"} else "out",
         "shipping": "in" if shipping and not goods_only else "out",
     }
 
@@ -344,7 +350,9 @@ def _when(rest: dict[str, Any], currency: str) -> dict[str, Any]:
     if "pos" in rest:
         made["locations"] = list(rest.pop("pos"))
     rest.pop("enabled", True)
-    return made
+    if rest.get("by") == "campaign":
+        del rest["by"]  # a multiplier like any other
+    return made | tiers.conditions(rest)
 
 
 def _window(window: Rule) -> dict[str, Any]:
@@ -438,14 +446,3 @@ def _reward(reward: Rule, currency: str) -> dict[str, Any]:
 
 
 # --- words ---------------------------------------------------------------------------------------
-
-
-def _word(table: Mapping[str, Any], word: str, where: str) -> Any:
-    if word not in table:
-        raise Unsupported(f"{where}: {word}: not known")
-    return table[word]
-
-
-def _all_read(rest: Mapping[str, Any], where: str) -> None:
-    if rest:
-        raise Unsupported(f"{where}.{min(rest)}: the product has no such rule yet")

@@ -52,7 +52,9 @@ from hub.sync import process
 from hub.sync.process import Batch
 from hub.sync.push import code_order
 from hub.sync.receive import Message, insert
-from tests.scenarios.translate import Unsupported, action_id, document, labels
+from tests.scenarios.reading import Unsupported
+from tests.scenarios.standings import JOINING, Standings
+from tests.scenarios.translate import action_id, document, labels
 
 Event = Mapping[str, Any]
 
@@ -76,7 +78,7 @@ class QuietTill(TillSandbox):
         self._take_code(message)
 
 
-class World:
+class World(Standings):
     """A program made of a scenario's rules, and what happens in it."""
 
     def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
@@ -103,6 +105,8 @@ class World:
                 actor="scenario",
             )
             self.rules = store.versions(session, self.program)[-1]
+        since = scenario["program"]["rules"].get("tier_progress", {}).get("since")
+        self._recalculated = (moment(since, self.zone),) if since else ()
         self.tills: dict[str, tuple[QuietTill, Channel]] = {}
         self.orders: dict[str, tuple[str, str, str]] = {}
         """Order -> (till, external id, customer)."""
@@ -213,7 +217,9 @@ class World:
         _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
                       "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
                       "paid_by_points", "duplicate_of", "codes", "reward_claimed", "redeem_points",
-                      "paid_cash"})  # fmt: skip
+                      "paid_cash", "customer_segments"})  # fmt: skip
+        if "customer_segments" in event:
+            self.tag(event["customer"], event["customer_segments"])
         refused = self._claim(event)
         if refused is not None:
             return refused
@@ -361,6 +367,8 @@ class World:
                 self.runtime.chain_key, now=self.now,
             )  # fmt: skip
             record_action(session, deed, self.rules)
+        if event["name"] in JOINING:
+            self.joins(event["customer"])
 
     def _on_referral_link(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "referrer", "referee"})
@@ -488,6 +496,7 @@ class World:
             commands.settle(
                 session, self.program.id, members, chain_key=self.runtime.chain_key, now=self.now
             )
+        self.review()
 
     # --- members, tills, messages ---
 
