@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from hub.program import earn
+from hub.program.climb import Climb
+from hub.program.ladder import Ladder
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.transactions import judge as judging_sales
@@ -94,6 +96,17 @@ def test_scenarios_fail_when_rounding_or_refunds_are_broken(
         patch.setattr(
             judging_sales, "remaining_by_line", lambda sale: {one.key: one.net for one in sale.lines}
         )
+        assert Counter(statuses(runtime, own).values())["fail"] >= 2
+
+
+def test_scenarios_fail_when_tiers_are_broken(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [one for one in load([OWN]) if one["topic"].startswith("tier")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Ladder, "reached", lambda _ladder, _count: 0)
+        assert Counter(statuses(runtime, own).values())["fail"] >= 5
+    with monkeypatch.context() as patch:
+        patch.setattr(Climb, "_review", lambda _climb, _moment: None)
+        patch.setattr(Climb, "_next_review", lambda _climb, _at: None)
         assert Counter(statuses(runtime, own).values())["fail"] >= 2
 
 

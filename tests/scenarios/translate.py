@@ -164,8 +164,9 @@ ORDINALS: Mapping[str, dict[str, Any]] = {"first_purchase": {}}
 
 def _action(rule: Rule) -> dict[str, Any]:
     rest = {name: value for name, value in rule.items() if name != "type"}
-    made: dict[str, Any] = {"id": action_id(rest.pop("event")), "points": rest.pop("points")}
-    if made["id"] == "birthday":
+    name = action_id(rest.pop("event"))
+    made: dict[str, Any] = {"id": name, "points": rest.pop("points")}
+    if name == "birthday":
         made["by"] = "birthday"
     if "limit_per_customer" in rest:
         made["most_ever"] = rest.pop("limit_per_customer")
