@@ -17,6 +17,7 @@ from hub import i18n, words
 from hub.commands.deliveries import STATES
 from hub.ledger.entry import Counter
 from hub.outbox.deliveries import Outcome
+from hub.program import earn
 from hub.program.rules import Standing
 from hub.registry import CONNECTORS, connector_class
 
@@ -137,7 +138,7 @@ def core_faults() -> set[str]:
 
 
 def core_reasons() -> set[str]:
-    others = {"guest", "less_than_one_point", "already_so"}
+    others = {"guest", "less_than_one_point", "earned_enough", "already_so"}
     return (first_arguments("hub", REASONS) - {"sale_*"}) | IGNORED_HERE | WHY | others
 
 
@@ -181,7 +182,7 @@ def test_every_reason_of_an_event_without_points_has_words() -> None:
 
 def test_every_step_of_an_explanation_has_words() -> None:
     codes = step_codes() - {"rate", "rounding", "excluded", "merged_*"}
-    codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out", "whole_steps"}
+    codes |= WHY | IGNORED_HERE | {"merged_in", "merged_out", "whole_steps", *earn.CAPPED.values()}
     assert codes - set(words.NUDGE_WORDS) == set(words.STEP_WORDS)
 
 

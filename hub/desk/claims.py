@@ -145,5 +145,6 @@ def post_again(desk: Desk, key: Key) -> set[int]:
         desk.session, ground, [], Directory(), also=[key], before_posting=lock_vouchers
     )
     touched = vouchers[0].settle(ground.situations, known.values())
-    member_id = transactions[key].member_id
-    return touched | ({member_id} if member_id is not None else set())
+    moved = {t.member_id for t in transactions.values() if t.change or t.key == key}
+    touched |= {member for t in transactions.values() for member in t.touched}
+    return touched | {member for member in moved if member is not None}

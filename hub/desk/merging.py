@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.bulk import run
+from hub.desk.anew import lock_sales, post_anew
 from hub.desk.place import Desk, rehearsal
 from hub.ledger import merging
 from hub.members import view
@@ -29,14 +30,16 @@ def merge(desk: Desk, gone: int, kept: int) -> Merged:
     now = desk.runtime.clock()
     before, brought = (view.balance(desk.session, m, now)["balance"] for m in (kept, gone))
     order = merging.Merge(desk.program.id, gone, kept, desk.actor, desk.runtime.chain_key)
+    sales = lock_sales(desk, [gone, kept])
     merging.merge(desk.session, order)
+    touched = post_anew(desk, sales)
     standing.forget(desk.session, gone)
     _stand(desk, kept)
     _settle(desk, gone, kept)
     one, other = (view.row(desk.session, m).public_id for m in (gone, kept))
     desk.note("member.merged", one, into=other)
     desk.note("member.merged_in", other, member=one)
-    desk.tell_balances([kept])
+    desk.tell_balances({kept, *touched})
     known = channels.of_program(desk.session, desk.program.id)
     uses.plan_where_known(desk.session, desk.program.id, [kept], known)
     after = view.balance(desk.session, kept, desk.runtime.clock())
@@ -47,12 +50,14 @@ def unmerge(desk: Desk, gone: int, kept: int, *, accept_shortfall: bool = False)
     """Take `gone` out of `kept` again. Raises `NotMergeable`, and `Shortfall` unless accepted."""
     before = view.balance(desk.session, kept, desk.runtime.clock())["balance"]
     order = merging.Merge(desk.program.id, gone, kept, desk.actor, desk.runtime.chain_key)
+    sales = lock_sales(desk, [gone, kept])
     merging.unmerge(desk.session, order, accept_shortfall=accept_shortfall)
+    touched = post_anew(desk, sales)
     _stand(desk, gone, kept)
     one, other = (view.row(desk.session, m).public_id for m in (gone, kept))
     desk.note("member.unmerged", one, **{"from": other})
     desk.note("member.unmerged_from", other, member=one)
-    desk.tell_balances([gone, kept])
+    desk.tell_balances({gone, kept, *touched})
     now = desk.runtime.clock()
     back, after = view.balance(desk.session, gone, now), view.balance(desk.session, kept, now)
     return Merged(before, back["balance"], after["balance"], after["debt"])

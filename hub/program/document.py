@@ -32,7 +32,7 @@ from hub.program.rules import (
 )
 from hub.program.schema import WEEKDAYS, DocumentSchema
 from hub.program.segments import Segment
-from hub.program.windows import PERIODS
+from hub.program.windows import PERIODS, Period
 from hub.words import of_field
 
 
@@ -111,6 +111,7 @@ def rules(
         stacking=points["stacking"],
         rounding=points["rounding"],
         most_per_order=points["most_per_order"],
+        caps=_caps(points),
         partial_refund=points["partial_refund"],
         minimum_after_refund=points["minimum_after_refund"],
         available_after_days=points["available_after_days"],
@@ -214,6 +215,8 @@ def _when(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Condition:
         tiers=frozenset(data["tiers"]),
         segments=frozenset(data["segments"]),
         birthday=data["birthday"],
+        orders=frozenset(data["orders"]),
+        every_nth=data["every_nth"],
     )
 
 
@@ -246,6 +249,11 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         most_off=_amounts("paying.max_off", data["max_off"]),
         valid_days=data["valid_days"],
     )
+
+
+def _caps(points: Mapping[str, Any]) -> dict[Period, int]:
+    named = {of: points[f"most_per_{'member' if of == 'ever' else of}"] for of in PERIODS}
+    return {of: most for of, most in named.items() if most is not None}
 
 
 def _action(data: Mapping[str, Any], zone: ZoneInfo) -> Action:

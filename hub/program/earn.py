@@ -104,7 +104,7 @@ def _recompute(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
     if rules.combine == "best":
         earned = [max(earned, key=lambda one: one.total)]
     steps = [step for one in earned for step in one.steps]
-    return _finished(rules, sum((one.total for one in earned), Fraction(0)), steps)
+    return _finished(rules, sum((one.total for one in earned), Fraction(0)), steps, buyer)
 
 
 def _by_rules(
@@ -131,7 +131,17 @@ def _by_rules(
     return earned, idle
 
 
-def _finished(rules: Rules, exact: Fraction, steps: list[Step]) -> Judgement:
+CAPPED = {
+    "day": "most_per_day",
+    "week": "most_per_week",
+    "month": "most_per_month",
+    "year": "most_per_year",
+    "ever": "most_per_member",
+}
+"""Period of a cap -> the code of its step."""
+
+
+def _finished(rules: Rules, exact: Fraction, steps: list[Step], buyer: Buyer) -> Judgement:
     # lines that take money off may weigh more than those that bring it, once they are multiplied
     points = max(0, min(rounded(exact, rules.rounding), MAX_POINTS))
     if points != exact:
@@ -140,7 +150,14 @@ def _finished(rules: Rules, exact: Fraction, steps: list[Step]) -> Judgement:
     if most is not None and points > most:
         steps.append({"code": "most_per_order", "points": text(Fraction(most - points)), "most": most})
         points = most
-    return Judgement(points, tuple(steps), None if points else "less_than_one_point")
+    why = None if points else "less_than_one_point"
+    for period, most in rules.caps.items():
+        left = max(0, most - buyer.earned.get(period, 0))
+        if points > left:
+            code = {"code": CAPPED[period], "points": text(Fraction(left - points)), "most": most}
+            steps.append(code)
+            points, why = left, None if left else "earned_enough"
+    return Judgement(points, tuple(steps), why)
 
 
 def _nothing(why: str, steps: Iterable[Step] = (), **numbers: Any) -> Judgement:
@@ -306,7 +323,15 @@ def _not_them(when: Condition, buyer: Buyer) -> str | None:
         return "other_segment"
     if when.birthday is not None and when.birthday not in buyer.birthday:
         return "no_birthday"
-    return None
+    return None if _is_order(when, buyer.ordinal) else "other_order"
+
+
+def _is_order(when: Condition, ordinal: int | None) -> bool:
+    if not when.is_ordinal:
+        return True
+    if ordinal is None:
+        return False
+    return ordinal in when.orders or (when.every_nth is not None and ordinal % when.every_nth == 0)
 
 
 def _is_large_enough(when: Condition, basket: Basket, *, as_sold: bool) -> bool:

@@ -16,7 +16,7 @@ from hub.program.actions import Action
 from hub.program.brackets import Bracket, Reach
 from hub.program.numbers import Rounding
 from hub.program.referral import Referral
-from hub.program.windows import Window
+from hub.program.windows import Period, Window
 
 __all__ = ["Rounding", "Window"]
 from hub.program.ladder import Ladder
@@ -82,10 +82,20 @@ class Condition:
     birthday: Occasion | None = None
     """The sale is placed on the buyer's birthday, or in its week or month."""
 
+    orders: frozenset[int] = frozenset()
+    """It is the buyer's first, tenth ... order, counted from 1 in the order in which orders are placed."""
+    every_nth: int | None = None
+    """It is every so many-th order of the buyer."""
+
     @property
     def asks_who(self) -> bool:
         """Whether it depends on the buyer, and not on the bill alone."""
-        return bool(self.tiers or self.segments or self.birthday)
+        return bool(self.tiers or self.segments or self.birthday or self.is_ordinal)
+
+    @property
+    def is_ordinal(self) -> bool:
+        """Whether it depends on which order of the buyer it is (rules.md B3)."""
+        return bool(self.orders or self.every_nth)
 
 
 ANYTIME = Condition()
@@ -207,6 +217,8 @@ class Rules:
     """At the bill, once, the last step."""
     most_per_order: int | None = None
     """No sale earns more points than this."""
+    caps: Mapping[Period, int] = field(default_factory=dict)
+    """What all sales of a member earn at most in a day, week, month, year, or ever (rules.md B3)."""
     partial_refund: Literal["recompute", "share"] = "recompute"
     minimum_after_refund: Literal["recheck", "as_at_sale"] = "recheck"
     available_after_days: int = 0
@@ -231,10 +243,14 @@ class Rules:
     referral: Referral | None = None
     tiers: Ladder | None = None
     segments: tuple[Segment, ...] = ()
+    has_ordinals: bool = field(init=False, compare=False, default=False)
+    """Whether a rule asks which order of the buyer it is."""
     needed: frozenset[str] = field(init=False, compare=False, default=frozenset())
     """What `needs` says of these rules, found once."""
 
     def __post_init__(self) -> None:
+        conditions = [r.when for r in self.earn] + [m.when for m in self.multipliers]
+        object.__setattr__(self, "has_ordinals", any(when.is_ordinal for when in conditions))
         object.__setattr__(self, "needed", needs(self))
 
 
@@ -247,6 +263,10 @@ class Buyer:
     segments: frozenset[str] = frozenset()
     birthday: frozenset[Occasion] = frozenset()
     """On which occasions of the birthday the sale was placed."""
+    ordinal: int | None = None
+    """Which of the buyer's orders it is, from 1; None: it is none, or nobody asks."""
+    earned: Mapping[Period, int] = field(default_factory=dict)
+    """What earlier sales of the day, week ... earn; only as far as the rules cap it."""
 
 
 NOBODY = Buyer()
@@ -310,7 +330,7 @@ def in_force(known: Sequence[Rules], at: datetime) -> Rules:
 def needs(rules: Rules) -> frozenset[str]:
     """What the rules look at beyond the message. `categories`: of products; a sale whose message lacks
     them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock.
-    `history`: what they bought before."""
+    `history`: what they bought before. `windows`: the member's other sales (rules.md B3)."""
     filters = [rule.lines for rule in rules.earn]
     filters += [m.lines for m in rules.multipliers if m.lines is not None]
     conditions = [r.when for r in rules.earn] + [m.when for m in rules.multipliers]
@@ -321,4 +341,6 @@ def needs(rules: Rules) -> frozenset[str]:
         found.add("member")
     if any(when.tiers or when.segments for when in conditions):
         found.add("history")
+    if rules.caps or rules.has_ordinals:
+        found |= {"member", "windows"}
     return frozenset(found)

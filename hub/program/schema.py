@@ -34,6 +34,14 @@ class WhenSchema(_Strict):
     hours = Hours(load_default=None, allow_none=True)
     discounted_bills = fields.Boolean(load_default=True)
     paid_with_points = fields.Boolean(load_default=True)
+    orders = fields.List(
+        fields.Integer(strict=True, validate=validate.Range(1, 1_000_000)),
+        load_default=list,
+        validate=validate.Length(max=100),
+    )
+    every_nth = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(2, 1_000_000)
+    )
     tiers = _words()
     segments = _words()
     birthday = fields.String(
@@ -143,15 +151,24 @@ class MultiplierSchema(WhenSchema):
     factor = Amount(required=True, validate=validate.Range(max=1000))
 
 
+def _most() -> fields.Integer:
+    return fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
+    )
+
+
 class PointsSchema(_Strict):
     """`[points]`: how rules are put together, availability, expiry, refunds, debt."""
 
     rounding = _choice(*ROUNDINGS, default="half_up")
     combine = _choice("sum", "best", default="sum")
     stacking = _choice("multiply", "add", "best", default="multiply")
-    most_per_order = fields.Integer(
-        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
-    )
+    most_per_order = _most()
+    most_per_day = _most()
+    most_per_week = _most()
+    most_per_month = _most()
+    most_per_year = _most()
+    most_per_member = _most()
     partial_refund = _choice("recompute", "share", default="recompute")
     minimum_after_refund = _choice("recheck", "as_at_sale", default="recheck")
     available_after_days = fields.Integer(

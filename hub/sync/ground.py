@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +11,7 @@ from hub.connector import Connector
 from hub.outbox import channels
 from hub.outbox.channels import Channel
 from hub.program import store
+from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.transactions.judge import Situation
 from hub.transactions.post import Ground
@@ -25,13 +27,16 @@ def ground_of(
     actor: str,
 ) -> Ground:
     """The ground of one batch or one deed. `known`: the program's channels and those its sales came
-    through; `connectors`: of those alone whose sales are folded, by channel."""
+    through; `connectors`: of those whose messages are read, by channel."""
     versions = store.versions(session, program)
     kinds = {c.kind for c in known.values() if c.status != "disconnected"}
+    folded = dict(connectors)
+    if any("windows" in rules.needed for rules in versions):
+        folded = _everywhere(runtime, known) | folded
     return Ground(
         program.id,
         known,
-        traits={i: channels.traits(connector) for i, connector in connectors.items()},
+        traits={i: channels.traits(connector) for i, connector in folded.items()},
         situations={
             i: Situation(versions, program.starts_at, kinds, c.kind, c.public_id)
             for i, c in known.items()
@@ -40,3 +45,13 @@ def ground_of(
         chain_key=runtime.chain_key,
         actor=actor,
     )
+
+
+def _everywhere(runtime: Runtime, known: Mapping[int, Channel]) -> dict[int, type[Connector]]:
+    """The connectors of all channels: what one sale earns may change what a sale of another channel
+    does. Where a connector is not installed any more, sales stay as they are."""
+    found = {}
+    for channel_id, channel in known.items():
+        with suppress(UnknownConnector):
+            found[channel_id] = runtime.connector_class(channel.kind)
+    return found

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from hub.actions import referrals
 from hub.actions.referrals import Pending
 from hub.ledger.accounts import RootChanged
-from hub.program.rules import Rules
 
 if TYPE_CHECKING:
     from hub.transactions.post import Ground, Transaction
@@ -23,7 +22,7 @@ def concerned(session: Session, ground: Ground, transactions: Sequence[Transacti
     """Whose accounts have to be locked: of whoever these sales are, or were, attributed to, and of who
     brought them. Nobody, and nothing is asked, where no version of the programme has terms."""
     buyers = _buyers(transactions)
-    if not buyers or not referrals.has_terms(_versions(ground)):
+    if not buyers or not referrals.has_terms(ground.versions):
         return frozenset()
     return buyers | _members(referrals.of_friends(session, ground.program_id, buyers))
 
@@ -40,7 +39,7 @@ def settle(
         session,
         ground.program_id,
         now,
-        _versions(ground),
+        ground.versions,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,
@@ -56,7 +55,3 @@ def _members(brought: Iterable[Pending]) -> frozenset[int]:
 def _buyers(transactions: Sequence[Transaction]) -> frozenset[int]:
     named = {t.member_id for t in transactions} | {t.was_member_id for t in transactions}
     return frozenset(member for member in named if member is not None)
-
-
-def _versions(ground: Ground) -> Sequence[Rules]:
-    return next(iter(ground.situations.values())).versions if ground.situations else ()

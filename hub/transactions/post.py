@@ -21,7 +21,7 @@ from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, Rules, in_force
-from hub.transactions import bringing, context, memberships, standing
+from hub.transactions import bringing, context, memberships, standing, windows
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -156,9 +156,10 @@ def post_arrivals(
     caller will write. Raises `Collision`, `RootChanged`: do it again.
     """
     told = {a.key for a in arrivals}
+    also = {*also, *_followers(session, ground, arrivals, {*told, *also}, directory)}
     transactions = {
         key: found
-        for key, found in _lock(session, sorted(told | set(also))).items()
+        for key, found in _lock(session, sorted(told | also)).items()
         if key in told or not found.is_new
     }
     _load_contributions(session, [t for t in transactions.values() if not t.is_new])
@@ -216,6 +217,27 @@ def read_by_older_code(session: Session, readers: Mapping[int, int], keys: Colle
         arrays(columns, rows),
     )
     return [row.id for row in found]
+
+
+def _followers(
+    session: Session,
+    ground: Ground,
+    arrivals: Sequence[Arrival],
+    keys: Collection[Key],
+    directory: Directory,
+) -> set[Key]:
+    """Sales that what these earn may change: caps and ordinals reach over a member's sales (B3)."""
+    if not windows.asked(ground):
+        return set()
+    told = []
+    for arrival in arrivals:
+        body = arrival.contribution.body
+        if isinstance(body, Sale) and body.customer is not None:
+            mention = mention_of(ground, arrival.key[0], body.customer, body.placed_at)
+            member = directory.find(mention)
+            if member is not None:
+                told.append((directory.root(member), body.placed_at))
+    return windows.followers(session, ground, told, keys)
 
 
 # --- loading -------------------------------------------------------------------------------------
@@ -555,24 +577,25 @@ def _post(
     tiers = standing.keeps_tiers(ground.versions)
     targets = [*_targets(transactions), *map(_target, asking)]
     concerned = bringing.concerned(session, ground, transactions)
+    looks_around = windows.asked(ground)
     also_locked = {*also_locked, *concerned}
-    if not targets and not also_locked:
+    if not targets and not also_locked and not looks_around:
         return
 
     def judged(locked: Locked) -> list[Target]:
         held.append(locked)
         if tiers:
             memberships.store(session, ground, transactions)
-        if asking:
-            _judge_in_context(session, ground, asking, locked)
+        if asking or looks_around:
+            _judge_in_context(session, ground, transactions, asking, locked)
         return _targets(transactions)
 
     changes = post_targets(
         session,
         ground.program_id,
         targets,
-        also_locked={*also_locked, *_members(transactions if tiers else asking)},
-        judged=judged if asking or tiers else None,
+        also_locked={*also_locked, *_members(transactions if tiers or looks_around else asking)},
+        judged=judged if asking or tiers or looks_around else None,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,
@@ -601,18 +624,25 @@ def _targets(transactions: Sequence[Transaction]) -> list[Target]:
 
 
 def _judge_in_context(
-    session: Session, ground: Ground, asking: Sequence[Transaction], locked: Locked
+    session: Session,
+    ground: Ground,
+    transactions: Sequence[Transaction],
+    asking: Sequence[Transaction],
+    locked: Locked,
 ) -> None:
     """Judge for whom was sold to; rows that come out otherwise than without are written again."""
     before = {t.id: (t.verdict, t.review) for t in asking}
-    contexts = context.judge_again(session, ground, asking, locked)
+    contexts = context.judge_again(session, ground, asking, locked) if asking else {}
+    if windows.asked(ground):
+        windows.Windows.read(session, ground, transactions, locked).judge(contexts)
     for transaction in asking:
         if transaction.verdict is not None:
             _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)
     other = [t for t in asking if (t.verdict, t.review) != before[t.id]]
     if other:
         _update(session, other)
-    context.store(session, ground, asking, contexts, locked)
+    if contexts:
+        context.store(session, ground, asking, contexts, locked)
 
 
 def _suspect_twins(session: Session, ground: Ground, transactions: Sequence[Transaction]) -> None:

@@ -158,7 +158,10 @@ _YEARS = {1: 12, 2: 24, 3: 36, 5: 60, 10: 120}
 # --- what customers do besides buying -----------------------------------------------------------
 
 ACTIONS = frozenset({"event", "event_bonus"})
-ORDINALS: Mapping[str, dict[str, Any]] = {"first_purchase": {}}
+ORDINALS: Mapping[str, dict[str, Any]] = {
+    "first_purchase": {"orders": [1]},
+    "first_order": {"orders": [1]},
+}
 """Events that are orders: by which one."""
 
 
@@ -224,6 +227,8 @@ def _earn(rule: Rule, currency: str) -> dict[str, Any]:
         "per_order_category": _per_order,
         "per_product_unit": _per_unit,
         "per_unit": _per_unit,
+        "event": _ordinal,
+        "event_bonus": _ordinal,
         "stepped": _brackets,
         "per_amount_by_currency": _factors,
         "cashback_percent_points": _percent_back,
@@ -305,6 +310,10 @@ def _bracket(step: Rule, currency: str) -> dict[str, Any]:
 
 def _per_order(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
     return {"type": "per_order", "points": rest.pop("points")}
+
+
+def _ordinal(rest: dict[str, Any], _currency: str) -> dict[str, Any]:
+    return {"type": "per_order", "points": rest.pop("points"), **ORDINALS[rest.pop("event")]}
 
 
 def _per_unit(rest: dict[str, Any], _currency: str) -> dict[str, Any]:

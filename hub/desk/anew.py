@@ -1,0 +1,45 @@
+"""Judging and posting sales anew: after somebody changed whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from hub.bulk import run
+from hub.desk.place import Desk
+from hub.members.resolve import Directory
+from hub.outbox import channels
+from hub.program import store
+from hub.sync.ground import ground_of
+from hub.transactions import windows
+from hub.transactions.post import Key, post_arrivals
+
+
+def post_anew(desk: Desk, keys: Iterable[Key]) -> set[int]:
+    """Judge and post these sales as their messages and claims say now; returns the members whose points
+    changed. Codes are used as before. Raises `Collision` and `RootChanged`: do it again."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return set()
+    known = {c.id: c for c in channels.of_program(desk.session, desk.program.id)}
+    known |= channels.by_ids(desk.session, {channel for channel, _ in wanted} - known.keys())
+    kinds = {i: desk.runtime.connector_class(known[i].kind) for i in {channel for channel, _ in wanted}}
+    ground = ground_of(desk.runtime, desk.session, desk.program, known, kinds, actor=desk.actor)
+    posted = post_arrivals(desk.session, ground, [], Directory(), also=wanted)
+    moved = {t.member_id for t in posted.values() if t.change and t.member_id is not None}
+    return moved | {member for t in posted.values() for member in t.touched}
+
+
+def lock_sales(desk: Desk, members: Collection[int]) -> list[Key]:
+    """The sales of these members and their aliases, locked before any account is (rules.md C4); none
+    where no version of the programme looks from one sale at another."""
+    versions = store.versions(desk.session, desk.program)
+    if not windows.looks_around(versions):
+        return []
+    rows = run(
+        desk.session,
+        """SELECT t.channel_id, t.external_id FROM transactions t JOIN members m ON m.id = t.member_id
+           WHERE m.id = ANY(:members) OR m.alias_of = ANY(:members)
+           ORDER BY t.id FOR NO KEY UPDATE OF t""",
+        {"members": sorted(members)},
+    )
+    return [(row.channel_id, row.external_id) for row in rows]
