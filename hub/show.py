@@ -31,16 +31,18 @@ _BETWEEN = 3
 
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
-    "account", "accounts", "actor", "at", "attempts", "available", "available at", "balance", "body", "bytes",
-    "changed", "channel", "clean", "code", "codes", "counter", "currency", "debt", "delivery", "detail", "direction",
-    "document", "due", "due at", "duplicates", "earned", "effective from", "email", "ending", "entries", "entry",
-    "exchanges", "expires", "expires at", "failed", "fault", "file", "format", "found by", "granted", "health", "hub",
-    "id", "in force from", "invariant", "key", "kind", "known as", "left alone", "made at", "member", "members",
-    "migration", "milliseconds", "movements", "name", "needed", "number", "ok", "outcome", "password", "pending",
-    "placed at", "points", "program", "reason", "received at", "refused", "remaining", "repeated", "replayed",
-    "restored", "revision", "reward", "role", "roles", "sale", "scopes", "secret", "seq", "server", "setting",
-    "sha256", "slug", "source", "started at", "state", "status", "time zone", "to come", "topic", "total", "unknown",
-    "valid", "value", "version", "voucher", "voucher state", "webhook", "what", "when", "why", "worth",
+    "account", "accounts", "actor", "after", "at", "attempts", "available", "available at", "balance", "before",
+    "body", "bytes", "change", "changed", "channel", "clean", "code", "codes", "counter", "currency", "debt",
+    "delivery", "detail", "difference", "direction", "document", "drafted", "drafted liability", "due", "due at",
+    "duplicates", "earned", "effective from", "email", "ending", "entries", "entry", "exchanges", "expires",
+    "expires at", "failed", "fault", "file", "format", "found by", "gain", "granted", "health", "hub", "id",
+    "in force from", "invariant", "key", "kind", "known as", "left alone", "liability", "lose", "made at", "member",
+    "members", "migration", "milliseconds", "movements", "name", "needed", "number", "ok", "orders", "outcome",
+    "password", "pending", "placed at", "points", "program", "reason", "received at", "refused", "remaining",
+    "repeated", "replayed", "restored", "revision", "reward", "role", "roles", "sale", "scopes", "secret", "seq",
+    "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "tier after", "tier before",
+    "time zone", "to come", "topic", "total", "unjudged", "unknown", "valid", "value", "version", "voucher",
+    "voucher state", "waits for", "webhook", "what", "when", "why", "worth",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""

@@ -35,7 +35,8 @@ def test_a_lock_file_holds_exact_versions_and_markers_and_nothing_else(file: Pat
 def test_every_dependency_of_the_project_is_locked() -> None:
     run = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
     test = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["test"]]
-    for wanted, locked in ((run, pins(RUN)), (test, pins(RUN) | pins(TEST))):
+    data = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["data"]]
+    for wanted, locked in ((run, pins(RUN)), (test, pins(RUN) | pins(TEST)), (data, pins(TEST))):
         for requirement in wanted:
             version = locked[canonicalize_name(requirement.name)].removeprefix("==")
             assert version in requirement.specifier, f"{requirement} is locked to {version}: make lock"

@@ -38,8 +38,10 @@ def main() -> None:
     found = resolve(test)
     running = reach(run, found)
     write("requirements.lock", "What the hub needs to run.", running, found)
+    bare = ask_pip(project["project"]["optional-dependencies"]["data"], "--no-deps")
     only_tests = {name: why for name, why in reach(test, found).items() if name not in running}
-    write("requirements-test.lock", "What its tests and checks need besides.", only_tests, found)
+    only_tests |= {name: set() for name in bare}
+    write("requirements-test.lock", "What its tests and checks need besides.", only_tests, found | bare)
 
 
 def resolve(roots: list[str]) -> dict[str, dict[str, Any]]:
@@ -53,8 +55,8 @@ def resolve(roots: list[str]) -> dict[str, dict[str, Any]]:
         roots = [*roots, *missing]
 
 
-def ask_pip(roots: list[str]) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq"]
+def ask_pip(roots: list[str], *options: str) -> dict[str, dict[str, Any]]:
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", *options]
     shown = subprocess.run([*command, "--report", "-", *roots], check=True, stdout=subprocess.PIPE)  # noqa: S603 - fixed words
     installs = json.loads(shown.stdout)["install"]
     return {canonicalize_name(i["metadata"]["name"]): i["metadata"] for i in installs}

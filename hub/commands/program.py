@@ -6,14 +6,18 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.errors import Refusal
 from hub.i18n import gettext as _
-from hub.show import json_option, show, show_one
+from hub.show import bar, json_option, show, show_one
+
+if TYPE_CHECKING:
+    from hub.transactions.backtest import Backtest
 
 
 @click.group("program")
@@ -203,3 +207,91 @@ def _check(slug: str, currency: str, time_zone: str, region: str) -> None:
         ) from None
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise click.UsageError(_("--region {region!r} is no ISO 3166 country", region=region))
+
+
+@command.command("diff")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@program_option
+@json_option
+def diff(file: Path, program: str | None, as_json: bool) -> None:
+    """What the rules in FILE would change, setting by setting, against those in force."""
+    from hub.program.differences import differences
+
+    document = read_rules(file)
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        present = _in_force(session, found.id, runtime.clock())
+    rows = [
+        {"setting": one.setting, "before": one.before, "after": one.after}
+        for one in differences(present, document)
+    ]
+    show(rows, as_json=as_json, empty=_("Nothing would change."))
+
+
+def _in_force(session: Any, program_id: int, now: datetime) -> Mapping[str, Any]:
+    from hub.bulk import run
+
+    rows = run(
+        session,
+        """SELECT document FROM program_versions WHERE program_id = :id AND effective_from <= :now
+           ORDER BY effective_from DESC, number DESC LIMIT 1""",
+        {"id": program_id, "now": now},
+    )
+    document: Mapping[str, Any] = rows[0].document if rows else {}
+    return document
+
+
+@command.command("backtest")
+@click.option(
+    "--draft",
+    "file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The draft of the rules (TOML).",
+)
+@click.option("--since", type=click.DateTime(), help="Orders placed from then on (default: all).")
+@program_option
+@json_option
+def backtest(file: Path, since: datetime | None, program: str | None, as_json: bool) -> None:
+    """Judge the orders of the past by a draft: points, liability, and the members most affected.
+
+    Nothing is changed. With --json the first line is the result, then a line each member.
+    """
+    from hub.program import document as documents
+    from hub.sync.ground import ground_of_all
+    from hub.transactions.backtest import backtest, size
+
+    document = read_rules(file)
+    with ground() as runtime, runtime.sessions() as session:
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        found = find_program(session, program)
+        rules = documents.rules(
+            document, number=0, effective_from=found.starts_at, time_zone=found.time_zone
+        )
+        begins = since.replace(tzinfo=ZoneInfo(found.time_zone)) if since else found.starts_at
+        its = ground_of_all(runtime, session, found, actor=ACTOR)
+        with bar(_("Orders"), size(session, found.id, begins)) as advance:
+            result = backtest(session, its, rules, since=begins, now=runtime.clock(), progress=advance)
+    _show_backtest(result, as_json=as_json)
+
+
+def _show_backtest(result: Backtest, *, as_json: bool) -> None:
+    head = {
+        "orders": result.orders,
+        "changed": result.changed,
+        "unjudged": result.unjudged,
+        "points": result.points,
+        "drafted": result.drafted,
+        "liability": result.liability,
+        "drafted_liability": result.drafted_liability,
+        "members": result.members,
+        "gain": result.gain,
+        "lose": result.lose,
+    }
+    show_one(head, as_json=as_json)
+    rows = [
+        {"member": m.member, "balance": m.balance, "drafted": m.drafted, "difference": m.difference}
+        for m in result.most
+    ]
+    if rows:
+        show(rows, as_json=as_json, title=_("Members whose balance would differ most"))

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
+from hub.bulk import run
 from hub.connector import Connector
 from hub.outbox import channels
 from hub.outbox.channels import Channel
@@ -55,3 +56,12 @@ def _everywhere(runtime: Runtime, known: Mapping[int, Channel]) -> dict[int, typ
         with suppress(UnknownConnector):
             found[channel_id] = runtime.connector_class(channel.kind)
     return found
+
+
+def ground_of_all(runtime: Runtime, session: Session, program: store.Program, *, actor: str) -> Ground:
+    """The ground of everything a program ever sold: all its channels, those that are disconnected too, as
+    far as their connectors are installed."""
+    ids = run(session, "SELECT id FROM channels WHERE program_id = :id", {"id": program.id})
+    known = channels.by_ids(session, [row.id for row in ids])
+    kinds = _everywhere(runtime, known)
+    return ground_of(runtime, session, program, known, kinds, actor=actor)

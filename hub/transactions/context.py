@@ -132,11 +132,21 @@ def _in_order(
             assert transaction.member_id is not None
             account = locked.accounts[locked.roots[transaction.member_id]]
             by_root[account.member_id].append(transaction)
+    yield from walk(session, ground, by_root, {t.id: t for t in transactions})
+
+
+def walk(
+    session: Session,
+    ground: Ground,
+    by_root: Mapping[int, Sequence[Transaction]],
+    told: Mapping[int, Transaction],
+) -> Iterator[tuple[Transaction, Context]]:
+    """The sales of each root member in their order, each with its context found out anew; `told`: those
+    whose present state is here rather than in the database. Judge each before asking for the next."""
     if not by_root:
         return
-    look_back = any("history" in _rules(t).needed for t in transactions)
+    look_back = any("history" in _rules(t).needed for its in by_root.values() for t in its)
     members = past.known(session, ground.program_id, by_root, ground.versions, look_back=look_back)
-    told = {t.id: t for t in transactions}
     for root, its in by_root.items():
         way = _Way(members[root], ground.versions, told, {t.id for t in its})
         yield from way.walk()

@@ -162,12 +162,12 @@ def post_arrivals(
         for key, found in _lock(session, sorted(told | also)).items()
         if key in told or not found.is_new
     }
-    _load_contributions(session, [t for t in transactions.values() if not t.is_new])
+    load_contributions(session, [t for t in transactions.values() if not t.is_new])
     for arrival in arrivals:
         _add(transactions[arrival.key], arrival)
     for transaction in transactions.values():
         _drop_old_readings(ground, transaction, read_again)
-        _fold(ground, transaction)
+        fold_contributions(ground, transaction)
     _attribute(session, ground, transactions.values(), directory)
     _fill_lines(session, transactions.values())
     for transaction in transactions.values():
@@ -268,7 +268,8 @@ def _lock(session: Session, keys: Sequence[Key]) -> dict[Key, Transaction]:
     return found
 
 
-def _load_contributions(session: Session, transactions: Sequence[Transaction]) -> None:
+def load_contributions(session: Session, transactions: Sequence[Transaction]) -> None:
+    """Add what is stored of these sales."""
     if not transactions:
         return
     by_id = {t.id: t for t in transactions}
@@ -325,7 +326,8 @@ def _drop_old_readings(ground: Ground, transaction: Transaction, read_again: Col
 # --- deciding ------------------------------------------------------------------------------------
 
 
-def _fold(ground: Ground, transaction: Transaction) -> None:
+def fold_contributions(ground: Ground, transaction: Transaction) -> None:
+    """The sale that its contributions come to (rules.md A1); its row is not touched."""
     known = [c for c, _, _ in transaction.contributions.values()]
     transaction.fold = fold(known, ground.traits[transaction.key[0]])
     if transaction.sale is not None:

@@ -81,7 +81,7 @@ class Windows:
         of these came between: it has to be locked and judged with them."""
         told = {t.id: t for t in transactions}
         roots = {locked.accounts[locked.roots[m]].member_id for m in members(transactions)}
-        windows = cls(ground, told, _placed(session, roots))
+        windows = cls(ground, told, placed_of(session, roots))
         windows._complete(transactions, locked)
         return windows
 
@@ -198,7 +198,8 @@ def _known(session: Session, keys: Collection[Key]) -> list[tuple[int, datetime]
     return [(row.root, row.placed_at) for row in rows]
 
 
-def _placed(session: Session, roots: Collection[int]) -> dict[int, list[Placed]]:
+def placed_of(session: Session, roots: Collection[int]) -> dict[int, list[Placed]]:
+    """Root member -> what they bought in this program, in the order in which it counts."""
     rows = run(
         session,
         f"""SELECT coalesce(m.alias_of, m.id) AS root, t.id, t.placed_at, t.channel_id, t.external_id,
