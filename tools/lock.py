@@ -56,7 +56,16 @@ def resolve(roots: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def ask_pip(roots: list[str], *options: str) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "-qq",
+        *options,
+    ]
     shown = subprocess.run([*command, "--report", "-", *roots], check=True, stdout=subprocess.PIPE)  # noqa: S603 - fixed words
     installs = json.loads(shown.stdout)["install"]
     return {canonicalize_name(i["metadata"]["name"]): i["metadata"] for i in installs}
