@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hub.program.differences import Difference, differences
 from hub.program.document import DocumentRefused
 
-BEFORE = {
+BEFORE: dict[str, Any] = {
     "earn": {"points": 1, "per": {"VND": "10000"}},
     "rewards": [
         {"id": "tea", "name": "Tea", "cost": 10, "perk": "A tea"},
