@@ -97,6 +97,8 @@ class ChannelHandle(Protocol):
         """The hub's clock, aware UTC."""
 
 
+CodeFeature = Literal["products", "amount_of_products", "pieces", "cap", "free_shipping"]
+
 # --- what the hub asks of a channel (outbound) -------------------------------------------------
 
 
@@ -134,6 +136,27 @@ class CreateCode:
     percent: int | None = None
     """Hundredths of a percent (1250 = 12.5 %); None for an amount."""
     minimum_total: int | None = None
+    """Minor units of `currency`."""
+    skus: tuple[str, ...] = ()
+    """The products it is about; none: the whole bill."""
+    pieces: int | None = None
+    """At most so many pieces of `skus` get it; a percentage of 100 makes them free."""
+    most: int | None = None
+    """The most that a percentage takes off, minor units of `currency`."""
+    free_shipping: bool = False
+    """Neither an amount nor a percentage: the buyer does not pay for shipping."""
+
+    @property
+    def features(self) -> frozenset[CodeFeature]:
+        """What a channel must be able to do besides taking money off the bill."""
+        asked: dict[CodeFeature, object] = {
+            "products": self.skus,
+            "amount_of_products": self.skus and self.amount is not None,
+            "pieces": self.pieces,
+            "cap": self.most,
+            "free_shipping": self.free_shipping,
+        }
+        return frozenset(name for name, value in asked.items() if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +249,10 @@ class Connector(ABC):
     needs: ClassVar[Mapping[str, IdentityKind]] = {}
     """Command action -> the identity a member must have in this channel before it can be carried
     out (a code bound to an e-mail needs one). Commands that are not named need none."""
+
+    code_features: ClassVar[frozenset[CodeFeature]] = frozenset()
+    """What its codes can do besides an amount or a percentage off the bill. A code that asks for more is
+    not made here, and says so: half of its terms would be another reward."""
 
     def __init__(self, channel: ChannelHandle) -> None:
         self.channel = channel

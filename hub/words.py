@@ -90,6 +90,8 @@ REASON_WORDS: Mapping[str, str] = {
     "not_here": "The code is not in this channel, so there is nothing to take back.",
     "handed_over_by_staff": "A perk takes no money off: staff hand it over, and the shop need not know.",
     "no_amount_in_this_currency": "The reward has no amount in this channel's currency.",
+    "not_for_this_channel": "The reward is not for this channel.",
+    "terms_unknown_to_this_channel": "Codes of this channel cannot do what the reward says, so none was made.",
     "already_so": "The channel has it so already.",
 }
 """Why a message was ignored or earned nothing, and why a push was not needed."""
@@ -228,6 +230,15 @@ PAYING_WORDS: Mapping[str, str] = {
 }
 """Why points cannot pay, or not so many."""
 
+OFFER_WORDS: Mapping[str, str] = {
+    "not_valid_yet": "This reward cannot be had yet.",
+    "no_longer_valid": "This reward cannot be had any more.",
+    "sold_out": "None of this reward is left.",
+    "limit_reached": "This member has had as many of this reward as anybody may.",
+    "limit_of_today_reached": "This member has had as many of this reward today as anybody may in a day.",
+}
+"""Why a reward cannot be had."""
+
 EXCLUDED_WORDS: Mapping[str, str] = {
     "gift_card": "gift cards earn nothing ({amount})",
     "tip": "tips earn nothing ({amount})",
@@ -238,6 +249,7 @@ EXCLUDED_WORDS: Mapping[str, str] = {
     "category": "excluded categories earn nothing ({amount})",
     "tag": "goods with an excluded tag earn nothing ({amount})",
     "discounted": "discounted goods earn nothing ({amount})",
+    "free": "what was free earns nothing",
     "not_named": "only other goods earn points ({amount})",
 }
 
@@ -321,6 +333,11 @@ def of_payment(why: str | None) -> str:
     """Why points cannot pay, or not so many."""
     reason = why or "whole_steps_only"
     return _(PAYING_WORDS[reason])
+
+
+def of_offer(why: str) -> str:
+    """Why a reward cannot be had."""
+    return _(OFFER_WORDS[why])
 
 
 def of_field(sentence: str) -> str:

@@ -52,6 +52,7 @@ class GenericPosConnector(Connector):
     """One till, or one till system."""
 
     kind = "generic_pos"
+    code_features = frozenset({"products", "amount_of_products", "pieces", "cap", "free_shipping"})
     label = LABEL_WORDS[0]
     settings_schema = TillSettings
     words = WORDS

@@ -79,6 +79,10 @@ def _code(command: CreateCode) -> dict[str, Any]:
         "amount": _amount(command.amount, command.currency),
         "percent": percent,
         "minimum_total": _amount(command.minimum_total, command.currency),
+        "at_most": _amount(command.most, command.currency),
+        "skus": list(command.skus) or None,
+        "pieces": command.pieces,
+        "free_shipping": command.free_shipping or None,
     }
 
 

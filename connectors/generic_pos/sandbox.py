@@ -105,7 +105,8 @@ class TillSandbox(Sandbox):
                 _take_off(sale, {"amount": str(wish["discount"])})
             for code in sale["codes"]:
                 self._redeem(code, sale)
-            if wish.get("shipping"):
+            freed = any(self.known_codes[code].get("free_shipping") for code in sale["codes"])
+            if wish.get("shipping") and not freed:
                 sale["shipping"] = {"net": str(wish["shipping"])}
             sale.update(wish.get("fields", {}))
             self.sales[sale["id"]] = sale
@@ -245,6 +246,9 @@ class TillSandbox(Sandbox):
     def _redeem(self, code: str, sale: JSON) -> None:
         told = self.known_codes.get(code)
         refusal = "is not known" if told is None else self._refusal(code, told, sale["customer"] or {})
+        least = Decimal((told or {}).get("minimum_total", "0"))
+        if not refusal and sum((Decimal(line["net"]) for line in sale["lines"]), Decimal(0)) < least:
+            refusal = f"is for bills of {least} or more"
         if told is None or refusal:
             abort(400, f"code {code} {refusal}")
         self.used_codes.add(code)
@@ -349,7 +353,8 @@ def _person(wish: Mapping[str, Any]) -> JSON:
 def _line(number: str, wish: Mapping[str, Any]) -> JSON:
     quantity = wish.get("quantity", 1)
     tax_inside = Decimal(str(wish.get("tax_inside", 0)))
-    net = Decimal(str(wish["price"])) * Decimal(str(quantity)) - tax_inside
+    off = Decimal(str(wish.get("discount", 0)))
+    net = Decimal(str(wish["price"])) * Decimal(str(quantity)) - tax_inside - off
     line = {
         "id": number,
         "kind": wish.get("kind", "goods"),
@@ -357,7 +362,7 @@ def _line(number: str, wish: Mapping[str, Any]) -> JSON:
         "name": wish.get("name"),
         "quantity": quantity,
         "unit_price": None if tax_inside else str(wish["price"]),
-        "discount": "0",
+        "discount": format(off, "f"),
         "net": format(net, "f"),
         "tax": format(tax_inside, "f") if tax_inside else wish.get("tax"),
         "categories": [wish["category"]] if wish.get("category") else [],
@@ -367,19 +372,35 @@ def _line(number: str, wish: Mapping[str, Any]) -> JSON:
 
 
 def _take_off(sale: JSON, told: JSON) -> None:
-    """Spread what a code is worth over the lines, to the last unit of the currency."""
+    """Spread what a code is worth over the lines it is for, to the last unit of the currency."""
     digits = Decimal(1).scaleb(-_DIGITS.get(sale["currency"], 2))
-    left = sum((Decimal(line["net"]) for line in sale["lines"]), Decimal(0))
-    worth = Decimal(told["amount"]) if "amount" in told else left * Decimal(told["percent"]) / 100
-    off = min(worth, left).quantize(digits, ROUND_HALF_UP)
+    wanted = told.get("skus")
+    lines = [line for line in sale["lines"] if not wanted or line.get("sku") in wanted]
+    left = sum((Decimal(line["net"]) for line in lines), Decimal(0))
+    off = min(_worth(lines, told), left).quantize(digits, ROUND_HALF_UP)
     spent = Decimal(0)
-    for index, line in enumerate(sale["lines"], start=1):
+    for index, line in enumerate(lines, start=1):
         net = Decimal(line["net"])
         share = (off * net / (left or 1)).quantize(digits, ROUND_HALF_UP)
-        share = off - spent if index == len(sale["lines"]) else share
+        share = off - spent if index == len(lines) else share
         spent += share
         line["net"] = format(net - share, "f")
         line["discount"] = format(Decimal(line["discount"]) + share, "f")
+
+
+def _worth(lines: list[JSON], told: JSON) -> Decimal:
+    """What a code takes off these lines: an amount, or a percentage of the cheapest pieces, at most so much."""
+    if "amount" in told:
+        return Decimal(told["amount"])
+    pieces = sorted(
+        Decimal(line["net"]) / Decimal(str(line["quantity"]))
+        for line in lines
+        for _ in range(int(Decimal(str(line["quantity"]))))
+    )
+    whole = sum((Decimal(line["net"]) for line in lines), Decimal(0))
+    counted = sum(pieces[: told["pieces"]], Decimal(0)) if "pieces" in told else whole
+    off = counted * Decimal(told.get("percent", "0")) / 100
+    return min(off, Decimal(told["at_most"])) if "at_most" in told else off
 
 
 def _refund_line(sale: JSON, wish: Mapping[str, Any]) -> JSON:

@@ -44,6 +44,8 @@ class ShopifyConnector(Connector):
     sale_is = "gross"
     lists_refunds = "complete"
     refunds_deletable = False
+    code_features = frozenset({"products", "amount_of_products", "pieces", "free_shipping"})
+    """A percentage has no most in Shopify."""
     needs = {  # noqa: RUF012
         "create_code": IdentityKind.CUSTOMER,
         "set_balance": IdentityKind.CUSTOMER,

@@ -24,6 +24,23 @@ mutation CodeCreate($input: DiscountCodeBasicInput!) {
 }
 """
 
+FREE_SHIPPING_CREATE = """
+mutation FreeShippingCreate($input: DiscountCodeFreeShippingInput!) {
+  discountCodeFreeShippingCreate(freeShippingCodeDiscount: $input) {
+    codeDiscountNode { id }
+    userErrors { field message code }
+  }
+}
+"""
+
+VARIANTS_BY_SKU = """
+query VariantsBySku($query: String!) {
+  productVariants(first: 100, query: $query) {
+    nodes { id sku price }
+  }
+}
+"""
+
 CODE_BY_CODE = """
 query CodeByCode($code: String!) {
   codeDiscountNodeByCode(code: $code) {
@@ -236,6 +253,8 @@ query Product($id: ID!) {
 DOCUMENTS: tuple[str, ...] = (
     SHOP,
     CODE_CREATE,
+    FREE_SHIPPING_CREATE,
+    VARIANTS_BY_SKU,
     CODE_BY_CODE,
     CODE_DEACTIVATE,
     CODE_DELETE,

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from connectors.shopify import operations
+from connectors.shopify import discounts, operations
 from connectors.shopify.client import Admin, is_unclear
-from connectors.shopify.shop import gid, shop_currency
-from hub.connector import ChannelHandle, CreateCode, CustomerKey, Receipt, RevokeCode, SetBalance
-from hub.errors import ChannelDown, Misconfigured, Rejected
-from hub.money import from_minor
+from connectors.shopify.discounts import customer_gid
+from hub.connector import ChannelHandle, CreateCode, Receipt, RevokeCode, SetBalance
+from hub.errors import ChannelDown, Rejected
 
 NAMESPACE = "$app:loyalty"
 """Reserved for the app that writes it: another app, or another hub, cannot collide with it.
 https://shopify.dev/docs/apps/build/custom-data/ownership"""
-
-_LONGEST_TITLE = 200
 
 
 def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
@@ -31,9 +28,8 @@ def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
     else's.
     """
     admin = Admin(channel)
-    discount = _discount(command, _currency_for(channel, admin, command))
     try:
-        made = admin.change("discountCodeBasicCreate", operations.CODE_CREATE, input=discount)
+        made = discounts.make(channel, admin, command)
     except Rejected as error:
         if error.code != "taken":
             raise
@@ -41,7 +37,7 @@ def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
         if not present.is_spent:
             return Receipt(external_id=present.id, changed=False, note="already_there")
         admin.change("discountCodeDelete", operations.CODE_DELETE, id=present.id)
-        made = admin.change("discountCodeBasicCreate", operations.CODE_CREATE, input=discount)
+        made = discounts.make(channel, admin, command)
     except ChannelDown as error:
         return _perhaps_made(admin, command, error)
     return Receipt(external_id=_node_id(made))
@@ -70,71 +66,13 @@ def set_balance(channel: ChannelHandle, command: SetBalance) -> Receipt:
         "pending": ("number_integer", str(command.pending)),
         "as_of": ("date_time", command.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
     }
-    owner = _customer_gid(command.customer)
+    owner = customer_gid(command.customer)
     metafields = [
         {"ownerId": owner, "namespace": NAMESPACE, "key": key, "type": kind, "value": text}
         for key, (kind, text) in values.items()
     ]
     Admin(channel).change("metafieldsSet", operations.METAFIELDS_SET, metafields=metafields)
     return Receipt(external_id=command.customer.external_id)
-
-
-# --- the discount ------------------------------------------------------------------------------
-
-
-def _discount(command: CreateCode, currency: str | None) -> dict[str, Any]:
-    """The `DiscountCodeBasicInput`. `combinesWith` is spelled out: stacking is never a default."""
-    discount: dict[str, Any] = {
-        "code": command.code,
-        "title": f"{command.title[:_LONGEST_TITLE]} ({command.voucher_id})",
-        "startsAt": command.starts_at.isoformat(),
-        "endsAt": command.expires_at.isoformat() if command.expires_at else None,
-        "usageLimit": 1,
-        "appliesOncePerCustomer": True,
-        "context": {"customers": {"add": [_customer_gid(command.customer)]}},
-        "combinesWith": {"orderDiscounts": False, "productDiscounts": False, "shippingDiscounts": False},
-        "customerGets": {"items": {"all": True}, "value": _value(command, currency)},
-    }
-    if command.minimum_total and currency:
-        least = _plain(command.minimum_total, currency)
-        discount["minimumRequirement"] = {"subtotal": {"greaterThanOrEqualToSubtotal": least}}
-    return discount
-
-
-def _value(command: CreateCode, currency: str | None) -> dict[str, Any]:
-    if command.amount is not None and currency:
-        return {
-            "discountAmount": {"amount": _plain(command.amount, currency), "appliesOnEachItem": False}
-        }
-    if command.percent is None:
-        raise Rejected("no_value", "the voucher has neither an amount nor a percentage")
-    # GraphQL's Float is a JSON number from 0 to 1; hundredths of a percent are exact in four digits.
-    return {"percentage": round(command.percent / 10_000, 4)}
-
-
-def _plain(amount: int, currency: str) -> str:
-    return format(from_minor(amount, currency), "f")
-
-
-def _currency_for(channel: ChannelHandle, admin: Admin, command: CreateCode) -> str | None:
-    """The shop's currency where the command has an amount: Shopify reads amounts in it, so ten
-    dollars pushed to a shop that sells in dong would become ten dong."""
-    if command.amount is None and command.minimum_total is None:
-        return None
-    currency = shop_currency(channel, admin)
-    if command.currency is not None and command.currency != currency:
-        raise Misconfigured(
-            "other_currency",
-            f"the reward is worth an amount in {command.currency}, but the shop sells in {currency}: "
-            f"give the reward an amount in {currency}",
-        )
-    return currency
-
-
-def _customer_gid(customer: CustomerKey) -> str:
-    if not customer.external_id:
-        raise Rejected("no_customer_id", "the member is no customer of this shop yet")
-    return gid("Customer", customer.external_id)
 
 
 # --- looking up --------------------------------------------------------------------------------

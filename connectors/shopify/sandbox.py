@@ -586,10 +586,14 @@ class ShopifySandbox(Sandbox):
             "refund": lambda _info, id: self._refund_node(id),  # noqa: A006
             "customer": lambda _info, id: admin.customer_view(shop, shop.customers.get(_gid(id))),  # noqa: A006
             "product": lambda _info, id: self._product_node(id),  # noqa: A006
+            "productVariants": lambda info, **given: admin.pages(
+                admin.variants_found(shop, given.get("query") or "")
+            )(info, **given),
             "codeDiscountNodeByCode": lambda _info, code: self._code_node(code),
             "discountNodes": self._discount_nodes,
             "webhookSubscriptions": admin.pages(self._subscription_views()),
             "discountCodeBasicCreate": write(self._create_code),
+            "discountCodeFreeShippingCreate": write(self._create_free_shipping),
             "discountCodeDeactivate": write(self._deactivate_code),
             "discountCodeDelete": write(self._delete_code),
             "metafieldsSet": write(lambda metafields: admin.set_metafields(shop, metafields, now)),
@@ -649,6 +653,12 @@ class ShopifySandbox(Sandbox):
             fault = admin.error(["basicCodeDiscount"], message, code)
             return {"codeDiscountNode": None, "userErrors": [fault]}
         made = admin.create_discount(self.shop, basicCodeDiscount, self.clock())
+        if node := made["codeDiscountNode"]:
+            self._caused += admin.discount_made(self.shop.discounts[node["id"]], self.clock())
+        return made
+
+    def _create_free_shipping(self, freeShippingCodeDiscount: JSON) -> JSON:  # noqa: N803
+        made = admin.create_free_shipping(self.shop, freeShippingCodeDiscount, self.clock())
         if node := made["codeDiscountNode"]:
             self._caused += admin.discount_made(self.shop.discounts[node["id"]], self.clock())
         return made

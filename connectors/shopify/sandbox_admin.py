@@ -6,6 +6,7 @@ Plain dictionaries whose callables take (info, **arguments), which is how graphq
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,9 @@ class Discount:
     percentage: bool
     minimum: Decimal | None
     made_at: datetime
+    variants: frozenset[str] | None = None
+    """Gids; None: everything."""
+    free_shipping: bool = False
     used: int = 0
     users: set[str] = field(default_factory=set)
 
@@ -90,12 +94,26 @@ class Shop:
             raise Refused(f"{code} discount code was already used by this customer")
         if order["discount_codes"]:
             raise Refused(f"{code} couldn't be used with your existing discounts")
-        worth = sum(Decimal(line["price"]) * line["quantity"] for line in self.books.discountable(order))
+        lines = self.books.discountable(order)
+        worth = sum(Decimal(line["price"]) * line["quantity"] for line in lines)
         if discount.minimum is not None and worth < discount.minimum:
             raise Refused(f"{code} needs a minimum purchase of {discount.minimum}")
-        self.books.apply(order, discount.code, discount.value, percentage=discount.percentage)
+        if discount.free_shipping:
+            self.books.free_shipping(order, discount.code)
+        else:
+            its = [line for line in lines if _is_for(discount, line)]
+            if not its:
+                raise Refused(f"{code} discount code isn't valid for the items in your cart")
+            self.books.apply(
+                order, discount.code, discount.value, percentage=discount.percentage, lines=its
+            )
         discount.used += 1
         discount.users.add(buyer)
+
+
+def _is_for(discount: Discount, line: JSON) -> bool:
+    variant = f"gid://shopify/ProductVariant/{line['variant_id']}"
+    return discount.variants is None or variant in discount.variants
 
 
 # --- mutations ---------------------------------------------------------------------------------
@@ -107,31 +125,58 @@ def create_discount(shop: Shop, wish: JSON, now: datetime) -> JSON:
     if errors := list(_faulty(shop, wish, code)):
         return {"codeDiscountNode": None, "userErrors": errors}
     value = wish["customerGets"]["value"]
+    products = (wish["customerGets"].get("items") or {}).get("products") or {}
+    variants = products.get("productVariantsToAdd")
     percentage = value.get("percentage")
+    discount = _discount(shop, wish, now)
+    discount.value = Decimal(
+        str(percentage if percentage is not None else value["discountAmount"]["amount"])
+    )
+    discount.percentage = percentage is not None
+    discount.variants = None if variants is None else frozenset(variants)
+    shop.discounts[discount.id] = discount
+    return {"codeDiscountNode": discount_node(discount, now), "userErrors": []}
+
+
+def create_free_shipping(shop: Shop, wish: JSON, now: datetime) -> JSON:
+    """discountCodeFreeShippingCreate; a shipping discount does not combine with others of its class."""
+    code, root = wish.get("code") or "", "freeShippingCodeDiscount"
+    errors = list(_faulty(shop, wish, code, root))
+    if (wish.get("combinesWith") or {}).get("shippingDiscounts"):
+        field = [root, "combinesWith"]
+        message = "Shipping discounts cannot combine with shipping discounts"
+        errors.append(error(field, message, "INVALID_COMBINES_WITH_FOR_DISCOUNT_CLASS"))
+    if errors:
+        return {"codeDiscountNode": None, "userErrors": errors}
+    discount = _discount(shop, wish, now)
+    discount.free_shipping = True
+    shop.discounts[discount.id] = discount
+    return {"codeDiscountNode": discount_node(discount, now), "userErrors": []}
+
+
+def _discount(shop: Shop, wish: JSON, now: datetime) -> Discount:
     subtotal = (wish.get("minimumRequirement") or {}).get("subtotal") or {}
     minimum = subtotal.get("greaterThanOrEqualToSubtotal")
     customers = (wish["context"].get("customers") or {}).get("add")
-    discount = Discount(
+    return Discount(
         id=f"gid://shopify/DiscountCodeNode/{shop.books.new_id()}",
-        code=code,
+        code=wish["code"],
         title=wish["title"],
         starts_at=_time(wish["startsAt"]),
         ends_at=_time(wish["endsAt"]) if wish.get("endsAt") else None,
         usage_limit=wish.get("usageLimit"),
         once_per_customer=bool(wish.get("appliesOncePerCustomer")),
         customers=None if customers is None else frozenset(customers),
-        value=Decimal(str(percentage if percentage is not None else value["discountAmount"]["amount"])),
-        percentage=percentage is not None,
+        value=Decimal(0),
+        percentage=False,
         minimum=None if minimum is None else Decimal(str(minimum)),
         made_at=now,
     )
-    shop.discounts[discount.id] = discount
-    return {"codeDiscountNode": discount_node(discount, now), "userErrors": []}
 
 
-def _faulty(shop: Shop, wish: JSON, code: str) -> Iterable[JSON]:
-    root = "basicCodeDiscount"
-    for name in ("code", "title", "startsAt", "customerGets", "context"):
+def _faulty(shop: Shop, wish: JSON, code: str, root: str = "basicCodeDiscount") -> Iterable[JSON]:
+    gets = ("customerGets",) if root == "basicCodeDiscount" else ()
+    for name in ("code", "title", "startsAt", *gets, "context"):
         if not wish.get(name):
             yield error([root, name], f"{name} can't be blank", "BLANK")
             return
@@ -149,7 +194,8 @@ def _faulty(shop: Shop, wish: JSON, code: str) -> Iterable[JSON]:
         if _number(customer) not in shop.customers:
             field = [root, "context", "customers", "add"]
             yield error(field, f"Customer with id: {_number(customer)} is invalid", "INVALID")
-    yield from _faulty_value(wish["customerGets"].get("value") or {})
+    if gets:
+        yield from _faulty_value(wish["customerGets"].get("value") or {})
 
 
 def _faulty_value(value: JSON) -> Iterable[JSON]:
@@ -261,7 +307,7 @@ def discount_node(discount: Discount, now: datetime) -> JSON:
     """A `DiscountCodeNode`, which is also what a `DiscountNode` shows."""
     redeem = {"id": discount.id.replace("CodeNode", "RedeemCode"), "code": discount.code}
     basic = {
-        "__typename": "DiscountCodeBasic",
+        "__typename": "DiscountCodeFreeShipping" if discount.free_shipping else "DiscountCodeBasic",
         "title": discount.title,
         "status": discount.status(now),
         "startsAt": _instant(discount.starts_at),
@@ -409,10 +455,23 @@ def product_view(product: JSON) -> JSON:
         "productType": category,
         "tags": [],
         "collections": pages(collections),
-        "variants": pages(
-            [{"id": f"gid://shopify/ProductVariant/{product['id'] + 1}", "sku": product["sku"]}]
-        ),
+        "variants": pages([variant_view(product)]),
     }
+
+
+def variant_view(product: JSON) -> JSON:
+    """A `ProductVariant`."""
+    return {
+        "id": f"gid://shopify/ProductVariant/{product['id'] + 1}",
+        "sku": product["sku"],
+        "price": product["price"],
+    }
+
+
+def variants_found(shop: Shop, query: str) -> list[JSON]:
+    """What the search `sku:"A" OR sku:"B"` finds; words of another kind find nothing here."""
+    wanted = set(re.findall(r'sku:"((?:[^"\\]|\\.)*)"', query))
+    return [variant_view(p) for sku, p in shop.products.items() if sku in wanted]
 
 
 def _line(line: JSON) -> JSON:
@@ -578,6 +637,7 @@ def product_of(shop: Shop, wish: Mapping[str, Any]) -> JSON:
             "sku": sku,
             "title": wish.get("name") or sku,
             "category": wish.get("category") or "",
+            "price": str(wish.get("price", "0")),
         }
     return shop.products[sku]
 

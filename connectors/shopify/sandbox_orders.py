@@ -231,7 +231,7 @@ class Books:
             ] * bool(tax)
         sums = self._sums(order, lambda line: Decimal(line["quantity"]))
         present = self._sums(order, lambda line: Decimal(line["current_quantity"]))
-        shipping = sum((Decimal(s["price"]) for s in order["shipping_lines"]), _ZERO)
+        shipping = sum((Decimal(s["price"]) - allocated(s) for s in order["shipping_lines"]), _ZERO)
         refunded_shipping = sum((_shipping_back(r) for r in order["refunds"]), _ZERO)
         order |= self._totals("", sums, shipping, order)
         order |= self._totals("current_", present, shipping - refunded_shipping, order)
@@ -276,9 +276,35 @@ class Books:
         """Lines a code reduces: never gift cards and tips."""
         return [line for line in order["line_items"] if not line["gift_card"] and "tip" not in line]
 
-    def apply(self, order: JSON, code: str, value: Decimal, *, percentage: bool) -> None:
-        """Spread one code over the lines; `value` is an amount, or a fraction from 0 to 1."""
-        lines = self.discountable(order)
+    def free_shipping(self, order: JSON, code: str) -> None:
+        """A code that takes all shipping off."""
+        index, off = len(order["discount_applications"]), _ZERO
+        for line in order["shipping_lines"]:
+            price = Decimal(line["price"])
+            off += price
+            allocation = {**self.both("amount", price), "discount_application_index": index}
+            line["discount_allocations"].append(allocation)
+            line.update(self.both("discounted_price", _ZERO))
+        order["discount_applications"].append(
+            {
+                "target_type": "shipping_line",
+                "type": "discount_code",
+                "value": "100.0",
+                "value_type": "percentage",
+                "allocation_method": "each",
+                "target_selection": "all",
+                "code": code,
+            }
+        )
+        order["discount_codes"].append({"code": code, "amount": self.text(off), "type": "shipping"})
+        self.total(order)
+
+    def apply(
+        self, order: JSON, code: str, value: Decimal, *, percentage: bool,
+        lines: Sequence[JSON] | None = None,
+    ) -> None:  # fmt: skip
+        """Spread one code over lines (None: all it may); `value` is an amount, or a fraction from 0 to 1."""
+        lines = self.discountable(order) if lines is None else lines
         worth = [Decimal(line["price"]) * line["quantity"] - allocated(line) for line in lines]
         whole = sum(worth, _ZERO)
         off = self.rounded(whole * value) if percentage else min(self.rounded(value), whole)
@@ -392,7 +418,7 @@ class Books:
         }
 
     def _shipping_left(self, order: JSON) -> Decimal:
-        paid = sum((Decimal(s["price"]) for s in order["shipping_lines"]), _ZERO)
+        paid = sum((Decimal(s["price"]) - allocated(s) for s in order["shipping_lines"]), _ZERO)
         return paid - sum((_shipping_back(refund) for refund in order["refunds"]), _ZERO)
 
     def _refund(

@@ -49,6 +49,8 @@ WORDS: Mapping[str, str] = {
     "no_such_code": "There was no such code in the shop, so there was nothing to take back.",
     "no_such_lookup": "Shopify cannot be asked for this.",
     "no_value": "The reward has neither an amount nor a percentage.",
+    "no_price": "The shop does not say what the product costs.",
+    "no_such_product": "The shop has no product with the SKU that the reward names.",
     "other_currency": "The reward has no amount in the shop's currency.",
     "user_error": "Shopify refused the request.",
 }

@@ -97,6 +97,8 @@ class WooCommerceConnector(Connector):
     refunds_deletable = True
     sale_is = "gross"
     needs = {"create_code": IdentityKind.EMAIL, "set_balance": IdentityKind.CUSTOMER}  # noqa: RUF012
+    code_features = frozenset({"products", "pieces", "free_shipping"})
+    """A percentage has no most in WooCommerce, and an amount off some products is one off each piece."""
 
     # --- inbound ---
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -107,14 +107,45 @@ def _wish(store: Store, command: CreateCode, now: datetime) -> dict[str, Any]:
         wish["date_expires"] = f"{command.expires_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
     if command.minimum_total is not None and command.currency is not None:
         wish["minimum_amount"] = format(from_minor(command.minimum_total, command.currency), "f")
+    if command.free_shipping:
+        wish["free_shipping"] = True
+    if command.skus:
+        wish["product_ids"] = _product_ids(store, command.skus)
+    if command.pieces is not None:
+        wish["limit_usage_to_x_items"] = command.pieces
     return wish
 
 
+def _product_ids(store: Store, skus: Sequence[str]) -> list[int]:
+    """The store's ids of these products: a coupon knows no SKU, and one without ids would be a coupon
+    for everything. https://woocommerce.github.io/woocommerce-rest-api-docs/#list-all-products"""
+    found = {
+        product["sku"]: product["id"]
+        for product in store.get_list("products", sku=",".join(skus), _fields="id,sku")
+        if isinstance(product.get("sku"), str) and type(product.get("id")) is int
+    }
+    missing = [sku for sku in skus if sku not in found]
+    if missing:
+        raise Misconfigured(
+            "no_such_product",
+            f"the store has no product with the SKU {missing[0]:.50}; give it that SKU there",
+        )
+    return sorted(found[sku] for sku in skus)
+
+
 def _value(store: Store, command: CreateCode) -> tuple[str, str]:
+    if command.minimum_total is not None or command.amount is not None:
+        _refuse_other_currency(store, command)
+    if command.free_shipping:
+        return "fixed_cart", "0"
     if command.percent is not None:
         return "percent", format(Decimal(command.percent).scaleb(-2), "f")
     if command.amount is None or command.currency is None:
         raise Rejected("no_value", "the code has neither an amount with its currency nor a percentage")
+    return "fixed_cart", format(from_minor(command.amount, command.currency), "f")
+
+
+def _refuse_other_currency(store: Store, command: CreateCode) -> None:
     # A coupon has no currency of its own: 50000 VND posted to a dollar shop is 50,000 dollars off.
     shop = store.get("data/currencies/current").json()
     currency = shop.get("code") if isinstance(shop, dict) else None
@@ -124,7 +155,6 @@ def _value(store: Store, command: CreateCode) -> tuple[str, str]:
             f"the code is worth {command.currency}, but the store sells in {str(currency)[:10]};"
             " give the reward an amount in the store's currency",
         )
-    return "fixed_cart", format(from_minor(command.amount, command.currency), "f")
 
 
 def _first_difference(wish: Mapping[str, Any], made: Mapping[str, Any]) -> str | None:
@@ -138,6 +168,10 @@ def _first_difference(wish: Mapping[str, Any], made: Mapping[str, Any]) -> str |
         "usage_limit": made.get("usage_limit") == wish["usage_limit"],
         "date_expires": _expiry(made) == wish.get("date_expires"),
         "minimum_amount": _number(made.get("minimum_amount")) == Decimal(wish.get("minimum_amount", 0)),
+        "free_shipping": bool(made.get("free_shipping")) == wish.get("free_shipping", False),
+        "product_ids": sorted(made.get("product_ids") or []) == wish.get("product_ids", []),
+        "limit_usage_to_x_items": (made.get("limit_usage_to_x_items") or None)
+        == wish.get("limit_usage_to_x_items"),
     }
     return next((name for name, kept in same.items() if not kept), None)
 

@@ -25,7 +25,8 @@ shop's currency.
 - Coupons: codes are lower case and unique (400 woocommerce_rest_coupon_code_already_exists);
   `date_expires_gmt` is ignored, `date_expires` is shop time unless it has a Z; an e-mail that is none
   is dropped without a word; "5,5" is 55 and "abc" is 0. A use counts from the order's first status
-  on; cancelling, failing or trashing gives it back, refunding does not.
+  on; cancelling, failing or trashing gives it back, refunding does not. product_ids and
+  limit_usage_to_x_items narrow a percentage, free_shipping frees the shipping lines.
 
 Faults: server_error, captcha (202 with HTML), too_many_requests {"retry_after"}, unauthorised,
 slow_drip {"seconds"}, drop_after_write (done, but the answer is lost), drop_email, refuse_code,
@@ -53,6 +54,16 @@ from connectors.sandbox_kit import Outgoing, Sandbox, drip, hang_up, serve
 JSON = dict[str, Any]
 
 API = "/wp-json/wc/v3"
+_COUPON_FIELDS = (
+    "discount_type",
+    "description",
+    "usage_limit",
+    "usage_limit_per_user",
+    "status",
+    "product_ids",
+    "limit_usage_to_x_items",
+    "free_shipping",
+)
 TOPICS = (
     "order.created",
     "order.updated",
@@ -351,18 +362,23 @@ class WooCommerceSandbox(Sandbox):
             )
             if coupon is None or refusal:
                 abort(400, f"coupon {code}: {refusal}")
+            if coupon["free_shipping"]:
+                for line in order["shipping_lines"]:
+                    line["total"] = Decimal(0)
             taken = self._discount(order, coupon)
             order["coupon_lines"].append(
                 {"id": self._id("item"), "code": coupon["code"], "discount": taken}
             )
 
     def _discount(self, order: JSON, coupon: JSON) -> Decimal:
-        """Take the coupon off the lines, in proportion and to the last unit the shop prints."""
-        lines = order["line_items"]
+        """Take the coupon off the lines it is for, in proportion and to the last unit the shop prints; a
+        percentage off so many pieces takes the dearest ones first."""
+        wanted = coupon["product_ids"]
+        lines = [i for i in order["line_items"] if not wanted or i["product_id"] in wanted]
         left = sum((line["total"] for line in lines), Decimal(0))
         off = coupon["amount"]
         if coupon["discount_type"] == "percent":
-            off = left * off / 100
+            off = self._pieces(lines, coupon["limit_usage_to_x_items"]) * off / 100
         off = min(self._round(off), left)
         spent = Decimal(0)
         for index, line in enumerate(lines):
@@ -374,6 +390,12 @@ class WooCommerceSandbox(Sandbox):
             line["total"] -= share
             spent += share
         return off
+
+    @staticmethod
+    def _pieces(lines: list[JSON], most: int | None) -> Decimal:
+        """What so many pieces of these lines cost; None: all of them."""
+        prices = [line["total"] / line["quantity"] for line in lines for _ in range(line["quantity"])]
+        return sum(sorted(prices, reverse=True)[:most], Decimal(0))
 
     def _total(self, order: JSON) -> None:
         groups = ("line_items", "shipping_lines", "fee_lines")
@@ -478,7 +500,7 @@ class WooCommerceSandbox(Sandbox):
         """Take over what WooCommerce takes over; `date_expires_gmt` is not among it."""
         if "amount" in wish:
             coupon["amount"] = self._loose_amount(str(wish["amount"]))
-        for name in ("discount_type", "description", "usage_limit", "usage_limit_per_user", "status"):
+        for name in _COUPON_FIELDS:
             if name in wish:
                 coupon[name] = wish[name]
         if coupon["amount"] < 0 or (coupon["discount_type"] == "percent" and coupon["amount"] > 100):
@@ -793,7 +815,9 @@ class WooCommerceSandbox(Sandbox):
 
     def _list_products(self) -> Response:
         wanted = {int(n) for n in request.args.get("include", "").split(",") if n.isdigit()}
-        return self._page([p for p in self.products.values() if not wanted or p["id"] in wanted])
+        skus = {sku for sku in request.args.get("sku", "").split(",") if sku}
+        found = [p for p in self.products.values() if not wanted or p["id"] in wanted]
+        return self._page([p for p in found if not skus or p["sku"] in skus])
 
     def _customer_json(self, number: int) -> JSON:
         if number not in self.customers:
@@ -855,6 +879,9 @@ class WooCommerceSandbox(Sandbox):
             "usage_limit_per_user": None,
             "minimum_amount": Decimal(0),
             "email_restrictions": [],
+            "product_ids": [],
+            "limit_usage_to_x_items": None,
+            "free_shipping": False,
             "meta_data": [],
         }
 

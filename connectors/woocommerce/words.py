@@ -42,6 +42,7 @@ WORDS: Mapping[str, str] = {
     "no_such_code": "There was no such coupon in the store, so there was nothing to take back.",
     "no_such_id": "Ids of this store are whole numbers.",
     "no_value": "The reward has neither an amount with its currency nor a percentage.",
+    "no_such_product": "The store has no product with the SKU that the reward names.",
     "other_currency": "The reward has no amount in the store's currency.",
     "starts_later": "A WooCommerce coupon cannot start in the future.",
     "ok": "The store answers and its webhooks are active.",

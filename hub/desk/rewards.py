@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,8 @@ from hub.members import view
 from hub.outbox import channels
 from hub.program import store
 from hub.program.paying import Quote, quote
-from hub.program.rules import Reward, Rules, in_force
+from hub.program.rewards import Reward
+from hub.program.rules import Rules, in_force
 from hub.redemption import redeem as redemption
 from hub.redemption import taking_back
 from hub.redemption.costs import Costs
@@ -27,8 +29,10 @@ class Offer:
 
 
 def offers(desk: Desk, available: int) -> list[Offer]:
-    """The rewards in force, the cheapest first."""
-    found = sorted(_rules(desk).rewards.values(), key=lambda reward: (reward.cost, reward.id))
+    """The rewards that can be had now, the cheapest first."""
+    now = desk.runtime.clock()
+    open_now = [r for r in _rules(desk).rewards.values() if r.why_not_at(now) is None]
+    found = sorted(open_now, key=lambda reward: (reward.cost, reward.id))
     return [Offer(reward, max(0, reward.cost - available)) for reward in found]
 
 
@@ -47,13 +51,28 @@ def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
 def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
     """Turn points into a code for money off. Raises `NotPayable` besides what `redeem` raises; the
     caller's transaction must then roll back."""
-    return _carry_out(desk, member_id, POINTS, payment, key)
+    known = channels.of_program(desk.session, desk.program.id)
+    order = _order(desk, member_id, POINTS, payment, key)
+    done = redemption.redeem(desk.session, order, _rules(desk), known)
+    _tell(desk, member_id, POINTS, [done])
+    return done
 
 
 def redeem(desk: Desk, member_id: int, reward: str, *, key: str | None) -> Redeemed:
-    """Buy a reward; its code and the new balance go to the channels. Raises `NoSuchReward`,
+    """Buy a reward; its code and the new balance go to the channels. Raises `NoSuchReward`, `NotOffered`,
     `NotEnoughPoints` and `KeyReused`; the same key again answers with the first redemption."""
-    return _carry_out(desk, member_id, reward, None, key)
+    return redeem_several(desk, member_id, reward, 1, key=key)[0]
+
+
+def redeem_several(
+    desk: Desk, member_id: int, reward: str, quantity: int, *, key: str | None
+) -> list[Redeemed]:
+    """Buy several of one reward, each with a code of its own, or none of them."""
+    order = _order(desk, member_id, reward, None, key)
+    known = channels.of_program(desk.session, desk.program.id)
+    done = redemption.redeem_several(desk.session, order, _rules(desk), known, quantity)
+    _tell(desk, member_id, reward, done)
+    return done
 
 
 def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) -> str:
@@ -72,14 +91,15 @@ def _rules(desk: Desk) -> Rules:
     return in_force(store.versions(desk.session, desk.program), desk.runtime.clock())
 
 
-def _carry_out(
-    desk: Desk, member_id: int, reward: str, payment: Payment | None, key: str | None
-) -> Redeemed:
-    rules, chain_key = _rules(desk), desk.runtime.chain_key
-    order = Order(desk.program.id, member_id, reward, desk.actor, chain_key, key=key, payment=payment)
-    known = channels.of_program(desk.session, desk.program.id)
-    done = redemption.redeem(desk.session, order, rules, known)
-    if not done.repeated:
-        desk.note("redemption.made", done.id, reward=reward, points=done.points)
+def _order(desk: Desk, member_id: int, reward: str, payment: Payment | None, key: str | None) -> Order:
+    chain_key = desk.runtime.chain_key
+    return Order(desk.program.id, member_id, reward, desk.actor, chain_key, key=key, payment=payment)
+
+
+def _tell(desk: Desk, member_id: int, reward: str, done: Sequence[Redeemed]) -> None:
+    """Into the audit, and the new balance to the channels."""
+    for one in done:
+        if not one.repeated:
+            desk.note("redemption.made", one.id, reward=reward, points=one.points)
+    if not all(one.repeated for one in done):
         desk.tell_balances([view.by_id(desk.session, member_id).id])
-    return done

@@ -68,12 +68,15 @@ def adjust(
     available_at: datetime | None = None,
     expires_at: datetime | None = None,
     may_owe: bool = False,
+    clamp: bool = False,
 ) -> Done:
     """Give (points > 0, a lot of its own) or take (points < 0) by hand. Taking more than is
-    available raises `NotEnoughPoints` unless `may_owe`."""
+    available raises `NotEnoughPoints` unless `may_owe`; with `clamp` it takes what there is."""
     extra = {"available_at": available_at, "expires_at": expires_at} if points > 0 else {}
-    need = 0 if may_owe else max(0, -points)
-    return _carry_out(session, command, points, "adjusted", command.reference, need=need, times=extra)
+    need = 0 if may_owe or clamp else max(0, -points)
+    return _carry_out(
+        session, command, points, "adjusted", command.reference, need=need, times=extra, clamp=clamp
+    )
 
 
 def hold(session: Session, command: Command, points: int, subject: str) -> Done:
@@ -151,6 +154,7 @@ def _carry_out(
     *,
     need: int,
     times: Mapping[str, datetime | None] | None = None,
+    clamp: bool = False,
 ) -> Done:
     locked = _lock(session, command)
     account = locked.accounts[locked.roots[command.member_id]]
@@ -161,6 +165,11 @@ def _carry_out(
         _refuse_overdraft(
             load_ingredients(session, [account.id])[account.id].replay(locked.now), need, locked
         )
+    if clamp:
+        present = load_ingredients(session, [account.id])[account.id].replay(locked.now)
+        amount = max(amount, -present.available(locked.now))
+        if not amount:
+            return _answer(session, locked, account, repeated=False)
     account.rebuild = True
     account.drafts.append(
         Draft(

@@ -19,6 +19,7 @@ from hub.program.actions import Action
 from hub.program.brackets import Bracket
 from hub.program.ladder import Ladder
 from hub.program.referral import Referral
+from hub.program.rewards import ALL, Reward
 from hub.program.rules import (
     Condition,
     EarnRule,
@@ -26,7 +27,6 @@ from hub.program.rules import (
     LineFilter,
     Multiplier,
     PointsAsMoney,
-    Reward,
     Rules,
     Window,
 )
@@ -68,7 +68,7 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
     if loaded["referral"]:
         _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
-        _check_amounts(f"rewards[{number}]", reward, ("amount",))
+        _check_amounts(f"rewards[{number}]", reward, ("amount", "at_most", "minimum"))
     try:
         tiers_document.check_names(loaded)
         _standings(loaded)
@@ -130,7 +130,7 @@ def rules(
         points_back=loaded["redeem"]["points_back"],
         when_cancelled=loaded["redeem"]["when_cancelled"],
         grace_days=loaded["redeem"]["grace_days"],
-        rewards={r["id"]: _reward(f"rewards[{n}]", r) for n, r in enumerate(loaded["rewards"])},
+        rewards={r["id"]: _reward(f"rewards[{n}]", r, zone) for n, r in enumerate(loaded["rewards"])},
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
         actions={one["id"]: _action(one, zone) for one in loaded["actions"]},
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
@@ -199,6 +199,7 @@ def _lines(data: Mapping[str, Any]) -> LineFilter:
         exclude_skus=frozenset(data["exclude_skus"]),
         exclude_tags=frozenset(data["exclude_tags"]),
         discounted=data["discounted_lines"],
+        free=data["free_lines"],
     )
 
 
@@ -221,10 +222,14 @@ def _when(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Condition:
 
 
 def _window(data: Mapping[str, Any], zone: ZoneInfo) -> Window:
-    until = data["until"]
+    return Window(_moment(data["starts"], zone), _end(data["until"], zone))
+
+
+def _end(until: date | None, zone: ZoneInfo) -> datetime | None:
+    """A day counts to its end; a time as an end does not belong to it."""
     if until is not None and not isinstance(until, datetime):
-        until += timedelta(days=1)  # a day counts to its end
-    return Window(_moment(data["starts"], zone), _moment(until, zone))
+        until += timedelta(days=1)
+    return _moment(until, zone)
 
 
 def _moment(day: date | None, zone: ZoneInfo) -> datetime | None:
@@ -248,6 +253,7 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         least_off=_amounts("paying.min_off", data["min_off"]),
         most_off=_amounts("paying.max_off", data["max_off"]),
         valid_days=data["valid_days"],
+        over_balance=data["over_balance"],
     )
 
 
@@ -286,16 +292,29 @@ def _referral(data: Mapping[str, Any]) -> Referral:
     )
 
 
-def _reward(path: str, data: Mapping[str, Any]) -> Reward:
-    percent = data["percent"]
+def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
+    percent = None if data["percent"] is None else int(data["percent"] * 100)
+    free = data["free"]
     return Reward(
         id=data["id"],
         name=data["name"],
         cost=data["cost"],
         amounts=_amounts(f"{path}.amount", data["amount"]),
-        percent=None if percent is None else int(percent * 100),
+        percent=ALL if free else percent,
         perk=data["perk"],
         valid_days=data["valid_days"],
+        free_shipping=data["free_shipping"],
+        skus=tuple(free or data["skus"]),
+        pieces=data["pieces"] or (1 if free else None),
+        most=_amounts(f"{path}.at_most", data["at_most"]),
+        minimum=_amounts(f"{path}.minimum", data["minimum"]),
+        starts=_moment(data["starts"], zone),
+        ends=_end(data["until"], zone),
+        valid_until=_end(data["valid_until"], zone),
+        stock=data["stock"],
+        per_member=data["per_member"],
+        per_day=data["per_day"],
+        channels=frozenset(data["channels"]),
     )
 
 

@@ -43,7 +43,7 @@ def evaluate(rules: Rules, basket: Basket, buyer: Buyer = NOBODY) -> Judgement:
 
 
 def exclusion(lines: LineFilter, line: BasketLine) -> str | None:
-    """Why a line does not belong: its kind, `sku`, `category`, `tag`, `discounted` or `not_named`;
+    """Why a line does not belong: its kind, `sku`, `category`, `tag`, `discounted`, `free` or `not_named`;
     None: it does."""
     if line.kind in lines.exclude_kinds:
         return line.kind
@@ -53,9 +53,15 @@ def exclusion(lines: LineFilter, line: BasketLine) -> str | None:
         return "category"
     if lines.exclude_tags.intersection(line.tags):
         return "tag"
+    if sold := _not_as_sold(lines, line):
+        return sold
+    return None if not lines.picks or _is_named(lines, line) else "not_named"
+
+
+def _not_as_sold(lines: LineFilter, line: BasketLine) -> str | None:
     if line.discounted and lines.discounted == "out":
         return "discounted"
-    return None if not lines.picks or _is_named(lines, line) else "not_named"
+    return "free" if lines.free == "out" and line.sold <= 0 else None
 
 
 def line_exclusion(rules: Rules, line: BasketLine) -> str | None:

@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 from hub.program.actions import Action
 from hub.program.brackets import Bracket, Reach
+from hub.program.ladder import Ladder
 from hub.program.numbers import Rounding
 from hub.program.referral import Referral
+from hub.program.rewards import Reward
+from hub.program.segments import Segment
 from hub.program.windows import Period, Window
 
 __all__ = ["Rounding", "Window"]
-from hub.program.ladder import Ladder
-from hub.program.segments import Segment
 
 Standing = Literal["paid", "unpaid", "draft", "cancelled", "refunded", "deleted", "test"]
 EarnKind = Literal["per_amount", "percent", "brackets", "per_order", "per_quantity"]
@@ -46,6 +47,8 @@ class LineFilter:
     exclude_tags: frozenset[str] = frozenset()
     discounted: Literal["in", "out", "only"] = "in"
     """Whether lines sold at a discount belong to it."""
+    free: Literal["in", "out"] = "in"
+    """Whether lines that cost nothing belong to it."""
 
     @property
     def picks(self) -> bool:
@@ -166,23 +169,6 @@ class Expiry:
 
 
 @dataclass(frozen=True, slots=True)
-class Reward:
-    """What points buy: an amount off (per currency), a percentage off the bill, or a perk."""
-
-    id: str
-    name: str
-    cost: int
-    """Points."""
-    amounts: Mapping[str, int] = field(default_factory=dict)
-    """Currency -> minor units off; a channel whose currency is missing does not get the code."""
-    percent: int | None = None
-    """Hundredths of a percent off."""
-    perk: str = ""
-    """What is handed over without money, in the programme's words; shops are told nothing of it."""
-    valid_days: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PointsAsMoney:
     """Paying with points: `points` take `worth` off."""
 
@@ -198,6 +184,8 @@ class PointsAsMoney:
     least_off: Mapping[str, int] = field(default_factory=dict)
     most_off: Mapping[str, int] = field(default_factory=dict)
     valid_days: int | None = None
+    over_balance: Literal["refuse", "clamp"] = "refuse"
+    """More points than there are: refused, or as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)

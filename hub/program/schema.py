@@ -16,6 +16,7 @@ from hub.program.fields import choice as _choice
 from hub.program.fields import currency as _currency
 from hub.program.fields import per_currency as _per_currency
 from hub.program.fields import words as _words
+from hub.program.reward_schema import RewardSchema
 from hub.program.tiers_schema import SegmentSchema, TiersSchema
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -60,6 +61,7 @@ class WhenSchema(_Strict):
     exclude_skus = _words()
     exclude_tags = _words()
     discounted_lines = _choice("in", "out", "only", default="in")
+    free_lines = _choice("in", "out", default="in")
 
 
 _OWNERS = {
@@ -223,32 +225,10 @@ class PayingSchema(_Strict):
     max_percent = Amount(load_default=lambda: Decimal(100), validate=validate.Range(max=100))
     min_off = _per_currency(load_default=dict)
     max_off = _per_currency(load_default=dict)
+    over_balance = _choice("refuse", "clamp", default="refuse")
     valid_days = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
     )
-
-
-class RewardSchema(_Strict):
-    """`[[rewards]]`: N points = an amount per currency, a percentage, or a perk."""
-
-    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
-    name = fields.String(required=True, validate=validate.Length(1, 120))
-    cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
-    amount = _per_currency(load_default=dict)
-    percent = Amount(load_default=None, allow_none=True)
-    perk = fields.String(load_default="", validate=validate.Length(max=200))
-    valid_days = fields.Integer(
-        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
-    )
-
-    @validates_schema
-    def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:
-        """A reward is an amount, a percentage or a perk."""
-        named = [bool(data.get("amount")), data.get("percent") is not None, bool(data.get("perk"))]
-        if sum(named) != 1:
-            raise ValidationError(_("name one of amount, percent and perk"), "amount")
-        if data.get("percent") is not None and data["percent"] > 100:
-            raise ValidationError(_("must be at most 100"), "percent")
 
 
 class DocumentSchema(_Strict):

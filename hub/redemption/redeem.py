@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,12 +13,15 @@ from sqlalchemy.orm import Session
 from hub.bulk import run
 from hub.ids import new_code, new_id
 from hub.ledger import commands
-from hub.ledger.commands import Command
+from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.entry import input_hash
+from hub.members import view
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.paying import Quote, quote
-from hub.program.rules import Reward, Rules
+from hub.program.rewards import Reward
+from hub.program.rules import Rules
+from hub.redemption.limits import NotOffered, check_member, lock_stock
 from hub.redemption.taking_back import code_pushes
 from hub.redemption.uses import code_key
 
@@ -68,6 +71,8 @@ class Order:
     now: datetime | None = None
     payment: Payment | None = None
     """Points paid as money; `reward` is then `points`."""
+    quantity: int = 1
+    """How many are bought together: part of what a key stands for."""
 
 
 POINTS = "points"
@@ -86,19 +91,57 @@ class Payment:
 def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Channel]) -> Redeemed:
     """Spend points on a reward and plan its code for every channel.
 
-    Raises `NoSuchReward`, `NotPayable` (the caller's transaction must roll back),
-    `commands.NotEnoughPoints` (nothing was changed) and `KeyReused`. The same key again answers with the
+    Raises `NoSuchReward`, `NotPayable`, `NotOffered` (limits, stock, validity), `NotEnoughPoints`
+    and `KeyReused`; whatever it refuses with, nothing was changed. The same key again answers with the
     first redemption.
     """
     digest = _digest(order)
     if is_used(session, order.program_id, order.key):
         return _earlier(session, order, digest)  # also when the reward is offered no more
-    reward = _as_money(order.payment, rules) if order.payment else rules.rewards.get(order.reward)
+    reward = _as_money(session, order, rules) if order.payment else rules.rewards.get(order.reward)
     if reward is None:
         raise NoSuchReward(order.reward)
-    row_id = _insert(session, order, reward, digest)
+    now = order.now or commands.moment(session)
+    why = reward.why_not_at(now)
+    if why is not None:
+        raise NotOffered(why)
+    with session.begin_nested():
+        row_id = _buy(session, order, reward, digest, rules, now)
+        if row_id is not None:
+            voucher = _voucher(session, order, row_id, reward, now)
+            _plan(session, order.program_id, voucher, channels)
+            return find(session, order.program_id, redemption_id=row_id)
+    return _earlier(session, order, digest)
+
+
+def redeem_several(
+    session: Session, order: Order, rules: Rules, channels: Iterable[Channel], quantity: int
+) -> list[Redeemed]:
+    """So many of one reward, each with a code of its own, or none: what `redeem` raises, for all of
+    them together."""
+    known = list(channels)
+    done: list[Redeemed] = []
+    with session.begin_nested():
+        for number in range(1, quantity + 1):
+            key = order.key if order.key is None or number == 1 else f"{order.key}#{number}"
+            try:
+                one = redeem(session, replace(order, key=key, quantity=quantity), rules, known)
+            except NotEnoughPoints as refused:
+                spent = sum(other.points for other in done)
+                needed, available = refused.needed * quantity, refused.available + spent
+                raise NotEnoughPoints(needed, available, refused.pending, refused.vests_at) from None
+            done.append(one)
+    return done
+
+
+def _buy(
+    session: Session, order: Order, reward: Reward, digest: str, rules: Rules, now: datetime
+) -> int | None:
+    """The redemption's row with its points taken; None when the key was used meanwhile."""
+    lock_stock(session, order.program_id, reward)
+    row_id = _insert(session, order, reward, digest, now)
     if row_id is None:
-        return _earlier(session, order, digest)
+        return None
     command = Command(
         order.program_id,
         order.member_id,
@@ -111,6 +154,7 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     held = commands.hold(session, command, reward.cost, f"red:{row_id}")
     if order.payment and rules.paying and held.available + reward.cost < rules.paying.least_balance:
         raise NotPayable(Quote(0, 0, "balance_too_small"))
+    check_member(session, order.program_id, order.member_id, reward, now, rules.time_zone)
     run(
         session,
         "UPDATE redemptions SET account_id = :account, state = 'committed' WHERE id = :id",
@@ -118,9 +162,7 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     )
     for event in ("held", "committed"):
         _note(session, order, row_id, event)
-    voucher = _voucher(session, order, row_id, reward)
-    _plan(session, order.program_id, voucher, channels)
-    return find(session, order.program_id, redemption_id=row_id)
+    return row_id
 
 
 def _explained(order: Order, reward: Reward) -> dict[str, Any]:
@@ -137,20 +179,32 @@ def _explained(order: Order, reward: Reward) -> dict[str, Any]:
 
 def _digest(order: Order) -> str:
     if order.payment is None:
-        return input_hash(order.member_id, order.reward)
+        many = (order.quantity,) if order.quantity > 1 else ()
+        return input_hash(order.member_id, order.reward, *many)
     paid = order.payment
     return input_hash(order.member_id, POINTS, paid.points, paid.currency, paid.bill)
 
 
-def _as_money(paid: Payment, rules: Rules) -> Reward | None:
+def _as_money(session: Session, order: Order, rules: Rules) -> Reward | None:
     """The reward that points come to as money; whether they are there, the ledger says."""
-    if rules.paying is None:
+    paid = order.payment
+    if rules.paying is None or paid is None:
         return None
-    found = quote(rules.paying, asked=paid.points, balance=_ANY, currency=paid.currency, bill=paid.bill)
-    if found.points != paid.points:
+    clamps = rules.paying.over_balance == "clamp"
+    balance = _available(session, order) if clamps else _ANY
+    found = quote(
+        rules.paying, asked=paid.points, balance=balance, currency=paid.currency, bill=paid.bill
+    )
+    if found.points != paid.points and not (clamps and found.points):
         raise NotPayable(found)
     off = {paid.currency: found.off}
     return Reward(POINTS, POINTS, found.points, off, valid_days=rules.paying.valid_days)
+
+
+def _available(session: Session, order: Order) -> int:
+    """What the member may use now; the hold asks again, under the account's lock."""
+    now = order.now or commands.moment(session)
+    return int(view.balance(session, order.member_id, now)["available"])
 
 
 _ANY = 2**62
@@ -178,20 +232,14 @@ def find(session: Session, program_id: int, *, redemption_id: int, repeated: boo
     return Redeemed(**row._mapping, repeated=repeated)
 
 
-def _insert(session: Session, order: Order, reward: Reward, digest: str) -> int | None:
+def _insert(session: Session, order: Order, reward: Reward, digest: str, now: datetime) -> int | None:
     """The redemption's row, or None when the key was used before (waiting for whoever holds it)."""
-    terms = {
-        "name": reward.name,
-        "amounts": dict(reward.amounts),
-        "percent": reward.percent,
-        "perk": reward.perk,
-    }
     rows = run(
         session,
         """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,
-                                    state, idempotency_key, input_hash, actor)
+                                    state, idempotency_key, input_hash, actor, created_at)
            SELECT :public_id, :program, a.id, :member, :reward, CAST(:terms AS jsonb), :points, 'held', :key,
-                  :digest, :actor
+                  :digest, :actor, :now
            FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id) WHERE m.id = :member
            ON CONFLICT (program_id, idempotency_key) DO NOTHING RETURNING id""",
         {
@@ -199,11 +247,12 @@ def _insert(session: Session, order: Order, reward: Reward, digest: str) -> int 
             "program": order.program_id,
             "member": order.member_id,
             "reward": reward.id,
-            "terms": json.dumps(terms),
+            "terms": json.dumps(reward.terms()),
             "points": reward.cost,
             "key": order.key,
             "digest": digest,
             "actor": order.actor,
+            "now": now,
         },
     )
     if rows:
@@ -214,7 +263,7 @@ def _insert(session: Session, order: Order, reward: Reward, digest: str) -> int 
            WHERE m.id = :member""",
         {"member": order.member_id},
     ):
-        raise commands.NotEnoughPoints(reward.cost, 0, 0, None)
+        raise NotEnoughPoints(reward.cost, 0, 0, None)
     return None
 
 
@@ -239,14 +288,13 @@ def _note(session: Session, order: Order, redemption_id: int, event: str) -> Non
     )
 
 
-def _voucher(session: Session, order: Order, redemption_id: int, reward: Reward) -> Any:
+def _voucher(session: Session, order: Order, redemption_id: int, reward: Reward, now: datetime) -> Any:
     code = new_code(order.code_prefix)
     return run(
         session,
         """INSERT INTO vouchers (public_id, program_id, redemption_id, member_id, code, code_key, state,
                                  starts_at, expires_at)
-           VALUES (:public_id, :program, :redemption, :member, :code, :key, 'planned', now(),
-                   now() + CAST(:valid AS interval))
+           VALUES (:public_id, :program, :redemption, :member, :code, :key, 'planned', :now, :ends)
            RETURNING id, public_id""",
         {
             "public_id": new_id("vch"),
@@ -255,7 +303,8 @@ def _voucher(session: Session, order: Order, redemption_id: int, reward: Reward)
             "member": order.member_id,
             "code": code,
             "key": code_key(code),
-            "valid": timedelta(days=reward.valid_days) if reward.valid_days else None,
+            "now": now,
+            "ends": reward.expires_at(now),
         },
     )[0]
 

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -389,14 +389,35 @@ def _used_here(session: Session, voucher_id: int, channel_id: int) -> bool:
 
 def _create(session: Session, channel: Channel, connector: Connector, voucher: Any) -> Order:
     terms = voucher.reward_terms
-    amount = terms["amounts"].get(channel.currency)
+    wanted = set(terms.get("channels") or ())
     if terms.get("perk"):
         return NotNeeded("handed_over_by_staff")
-    if amount is None and terms["percent"] is None:
+    if wanted and not wanted & {channel.kind, channel.public_id}:
+        return NotNeeded("not_for_this_channel")
+    if not _has_amounts(terms, channel.currency):
         return NotNeeded("no_amount_in_this_currency")
     customer = _customer(session, channel, voucher.member_id)
     if not _is_known(connector, CreateCode.action, customer):
         return NotNeeded("not_a_customer_of_this_channel")
+    order = _code_of(channel, voucher, terms, customer)
+    if not order.features <= connector.code_features:
+        return NotNeeded("terms_unknown_to_this_channel")
+    return order
+
+
+def _has_amounts(terms: Mapping[str, Any], currency: str) -> bool:
+    """Whether everything that the reward says in money is said in this currency."""
+    if terms["percent"] is None and not terms.get("free_shipping") and currency not in terms["amounts"]:
+        return False
+    return all(currency in terms[name] for name in ("most", "minimum") if terms.get(name))
+
+
+def _code_of(
+    channel: Channel, voucher: Any, terms: Mapping[str, Any], customer: CustomerKey
+) -> CreateCode:
+    amount = terms["amounts"].get(channel.currency)
+    least, most = (terms.get(name, {}).get(channel.currency) for name in ("minimum", "most"))
+    in_money = any(value is not None for value in (amount, least, most))
     return CreateCode(
         code=voucher.code,
         voucher_id=voucher.public_id,
@@ -405,8 +426,13 @@ def _create(session: Session, channel: Channel, connector: Connector, voucher: A
         starts_at=voucher.starts_at,
         expires_at=voucher.expires_at,
         amount=amount,
-        currency=channel.currency if amount is not None else None,
+        currency=channel.currency if in_money else None,
         percent=terms["percent"],
+        minimum_total=least,
+        skus=tuple(terms.get("skus", ())),
+        pieces=terms.get("pieces"),
+        most=most,
+        free_shipping=terms.get("free_shipping", False),
     )
 
 

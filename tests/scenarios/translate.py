@@ -399,6 +399,8 @@ def _lines(rest: dict[str, Any]) -> dict[str, Any]:
         made.setdefault("exclude_skus", []).extend(rest.pop("delivery_skus"))
     if rest.pop("exclude_delivery", False):
         made["exclude_tags"].append("delivery")
+    if rest.pop("skip_free", False):
+        made["free_lines"] = "out"
     if rest.pop("skip_promotional", False):
         made["exclude_tags"].append("promotional")
     made["exclude_tags"] += labels(rest.pop("exclude_labels", {}))
@@ -418,6 +420,7 @@ PAYING = {
     "max_points": "max_points",
     "min_balance": "min_balance",
     "max_percent_of_order": "max_percent",
+    "over_balance": "over_balance",
 }
 PAYING_MONEY = {"amount": "worth", "min_discount": "min_off", "max_discount": "max_off"}
 
@@ -429,6 +432,8 @@ def _paying(rules: Rule, currency: str) -> dict[str, Any] | None:
         del rest["max"]
     if not rest:
         return None
+    if "over_balance" in rest and "amount" not in rest:  # points are taken, whatever they are worth
+        rest |= {"points": 1, "amount": "1"}
     made: dict[str, Any] = {PAYING[name]: rest.pop(name) for name in PAYING if name in rest}
     made |= {PAYING_MONEY[name]: {currency: rest.pop(name)} for name in PAYING_MONEY if name in rest}
     if "max_percent" in made:
@@ -437,20 +442,38 @@ def _paying(rules: Rule, currency: str) -> dict[str, Any] | None:
     return made
 
 
+REWARD_MONEY = {"min_order_total": "minimum", "max_amount": "at_most"}
+REWARD_WORDS = {
+    "starts_at": "from",
+    "ends_at": "until",
+    "valid_until": "valid_until",
+    "limit_total": "stock",
+    "limit_per_customer": "per_member",
+    "max_items": "pieces",
+}
+
+
 def _reward(reward: Rule, currency: str) -> dict[str, Any]:
     rest = dict(reward)
     made = {"id": rest.pop("id").lower(), "name": reward["id"], "cost": rest.pop("cost_points", None)}
-    kind, value = rest.pop("type", None), rest.pop("value", None)
     if made["cost"] is None:
         raise Unsupported("rewards: a discount that costs no points is the shop's own")
-    if kind == "fixed":
-        made["amount"] = {rest.pop("currency", currency): value}
-    elif kind == "percent":
-        made["percent"] = value
-    elif kind is None and value is None:
-        made["perk"] = reward["id"]
-    else:
+    kind, value = rest.pop("type", None), rest.pop("value", None)
+    currency = rest.pop("currency", currency)
+    kinds: dict[str | None, Callable[[], dict[str, Any]]] = {
+        "fixed": lambda: {"amount": rest.pop("value_by_currency", {currency: value})},
+        "percent": lambda: {"percent": value},
+        "free_product": lambda: {"free": [rest.pop("sku")]},
+        "free_shipping": lambda: {"free_shipping": True},
+        None: lambda: {"perk": reward["id"]},
+    }
+    if kind not in kinds or (kind is None and value is not None):
         raise Unsupported(f"rewards.type: {kind}: the product has no such reward yet")
+    made |= kinds[kind]()
+    if kind in {"fixed", "percent"} and ("sku" in rest or "skus" in rest):
+        made["skus"] = [*rest.pop("skus", []), *([rest.pop("sku")] if "sku" in rest else [])]
+    made |= {ours: {currency: rest.pop(word)} for word, ours in REWARD_MONEY.items() if word in rest}
+    made |= {ours: rest.pop(word) for word, ours in REWARD_WORDS.items() if word in rest}
     _all_read(rest, "rewards")
     return made
 

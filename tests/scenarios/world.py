@@ -38,6 +38,7 @@ from hub.outbox.channels import Channel, connector_of
 from hub.program import store
 from hub.program.expiry import expires_at
 from hub.program.paying import Quote, quote
+from hub.redemption.limits import NotOffered
 from hub.redemption.redeem import (
     POINTS,
     NoSuchReward,
@@ -45,7 +46,7 @@ from hub.redemption.redeem import (
     Order,
     Payment,
     Redeemed,
-    redeem,
+    redeem_several,
 )
 from hub.runtime import Runtime
 from hub.sync import process
@@ -60,6 +61,15 @@ Event = Mapping[str, Any]
 
 OWN_REWARD = "points: "
 """How the rewards begin that stand for points taken where the scenario names no reward."""
+
+REFUSALS = {
+    "sold_out": "limit_exceeded",
+    "limit_reached": "limit_exceeded",
+    "limit_of_today_reached": "limit_exceeded",
+    "not_valid_yet": "not_valid_yet",
+    "no_longer_valid": "coupon_invalid",
+}
+"""The product's word -> the scenarios'."""
 
 STEP = timedelta(seconds=1)
 """Between two events of which the scenario does not say when they happen."""
@@ -230,7 +240,7 @@ class World(Standings):
             "currency": event.get("currency", self.currency),
             "customer": _customer(event),
             "shipping": event.get("shipping"),
-            "discount": event.get("discount") if event.get("lines") or "items_total" in event else None,
+            "discount": _whole_discount(event),
             "fields": {
                 "id": event["order"],
                 "number": event["order"],
@@ -346,8 +356,9 @@ class World(Standings):
         self._adjust(event, event["points"], expires_at=gone)
 
     def _on_debit(self, event: Event) -> None:
-        _only(event, {"type", "seq", "at", "customer", "points", "reason"})
-        self._adjust(event, -event["points"], may_owe=True)
+        _only(event, {"type", "seq", "at", "customer", "points", "reason", "clamp"})
+        clamp = event.get("clamp", False)
+        self._adjust(event, -event["points"], may_owe=not clamp, clamp=clamp)
 
     def _adjust(self, event: Event, points: int, **more: Any) -> None:
         with self.runtime.sessions.begin() as session:
@@ -447,9 +458,19 @@ class World(Standings):
 
     def _on_redeem_reward(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "customer", "reward", "quantity"})
-        if event.get("quantity", 1) != 1:
-            raise Unsupported("redeem_reward.quantity: one reward a redemption")
-        return self._redeem(event["customer"], event["reward"].lower(), f"reward-{event['seq']}")
+        return self._redeem(
+            event["customer"], event["reward"].lower(), f"reward-{event['seq']}",
+            quantity=event.get("quantity", 1),
+        )  # fmt: skip
+
+    def _on_reward_usage(self, event: Event) -> None:
+        """Others had it so many times before."""
+        _only(event, {"type", "seq", "at", "reward", "used"})
+        reward = self.rules.rewards[event["reward"].lower()]
+        for number in range(event["used"]):
+            other = {"customer": f"OTHER{number}", "key": f"usage-{event['seq']}-{number}"}
+            self._adjust(other, reward.cost)
+            self._redeem(other["customer"], reward.id, f"{other['key']}-had")
 
     def _redeem(
         self,
@@ -459,6 +480,7 @@ class World(Standings):
         payment: Payment | None = None,
         *,
         order: str | None = None,
+        quantity: int = 1,
     ) -> str | None:
         try:
             with self.runtime.sessions.begin() as session:
@@ -467,14 +489,16 @@ class World(Standings):
                     self.program.id, member, reward, "scenario", self.runtime.chain_key, key,
                     now=self.now, payment=payment,
                 )  # fmt: skip
-                done = redeem(session, wish, self.rules, [])
-                self._show(session, done)
+                several = redeem_several(session, wish, self.rules, [], quantity)
+                self._show(session, several[0])
                 if order is not None:
-                    self.codes.setdefault(order, {})[done.id] = done.code
+                    self.codes.setdefault(order, {}).update({one.id: one.code for one in several})
         except NotEnoughPoints:
             return "insufficient_balance"
         except NotPayable as refused:
             return refused.quote.why
+        except NotOffered as refused:
+            return REFUSALS[refused.why]
         return None
 
     def _show(self, session: Any, done: Redeemed) -> None:
@@ -581,8 +605,16 @@ def _bill(event: Event) -> list[dict[str, Any]]:
     return [line]
 
 
+def _whole_discount(event: Event) -> str | None:
+    """A discount of the whole bill; one that its lines tell is theirs, and a total is after it."""
+    if any("line_discount" in line for line in event.get("lines", [])):
+        return None
+    return event.get("discount") if event.get("lines") or "items_total" in event else None
+
+
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    _only(line, {"sku", "qty", "unit_price", "labels", "category", "is_delivery", "promotional", "tags"})
+    _only(line, {"sku", "qty", "unit_price", "labels", "category", "is_delivery", "promotional", "tags",
+                 "reward", "line_discount"})  # fmt: skip
     tags = [*labels(line.get("labels", {})), *line.get("tags", [])]
     tags += ["delivery"] if line.get("is_delivery") else []
     tags += ["promotional"] if line.get("promotional") else []
@@ -590,6 +622,7 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
         "sku": line["sku"],
         "quantity": line["qty"],
         "price": line["unit_price"],
+        "discount": line.get("line_discount", "0"),
         "category": line.get("category"),
         "tags": tags,
     }

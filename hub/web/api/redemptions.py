@@ -10,14 +10,17 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from hub import words
 from hub.bulk import run
 from hub.desk.place import Desk
-from hub.desk.rewards import pay, quoted, redeem, take_back
+from hub.desk.rewards import pay, quoted, redeem_several, take_back
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.program import store
 from hub.program.paying import Quote
-from hub.program.rules import Reward, in_force
+from hub.program.rewards import Reward
+from hub.program.rules import in_force
+from hub.redemption import limits
 from hub.redemption import redeem as redemption
+from hub.redemption.limits import NotOffered
 from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
 from hub.redemption.taking_back import AlreadyUsed
 from hub.redemption.uses import code_key
@@ -49,6 +52,11 @@ class RedeemRequest(QuoteRequest):
 
     reward = fields.String(validate=validate.Length(1, 64))
     points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
+    quantity = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, 100),
+        metadata={"description": "so many of the reward, each with a code of its own, or none"},
+    )
 
     @validates_schema
     def one_or_the_other(self, data: dict[str, Any], **_more: Any) -> None:
@@ -59,6 +67,8 @@ class RedeemRequest(QuoteRequest):
             raise ValidationError(
                 "belongs to points, not to a reward", "currency" if "currency" in data else "bill"
             )
+        if "points" in data and "quantity" in data:
+            raise ValidationError("belongs to a reward, not to points", "quantity")
 
 
 class QuoteAnswer(Schema):
@@ -81,6 +91,10 @@ class Redemption(Schema):
     code = fields.String()
     voucher_state = fields.String()
     expires_at = fields.DateTime(allow_none=True)
+    also = fields.List(
+        fields.Nested(lambda: Redemption(exclude=("also",))),
+        metadata={"description": "the others, where several were bought at once"},
+    )
 
 
 class Voucher(Schema):
@@ -94,6 +108,11 @@ class Voucher(Schema):
     amount = fields.Dict(keys=fields.String(), values=fields.Integer())
     percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
     perk = fields.String(metadata={"description": "what staff hand over, without money"})
+    free_shipping = fields.Boolean()
+    skus = fields.List(fields.String(), metadata={"description": "the products it is about; none: all"})
+    pieces = fields.Integer(allow_none=True, metadata={"description": "at most so many pieces of them"})
+    at_most = fields.Dict(keys=fields.String(), values=fields.Integer())
+    minimum = fields.Dict(keys=fields.String(), values=fields.Integer())
     expires_at = fields.DateTime(allow_none=True)
     channels = fields.List(fields.Dict())
 
@@ -107,7 +126,15 @@ class RewardSchema(Schema):
     amount = fields.Dict(keys=fields.String(), values=fields.Integer())
     percent = fields.Integer(allow_none=True, metadata={"description": "hundredths of a percent"})
     perk = fields.String(metadata={"description": "what staff hand over, without money"})
+    free_shipping = fields.Boolean()
+    skus = fields.List(fields.String())
+    pieces = fields.Integer(allow_none=True)
+    at_most = fields.Dict(keys=fields.String(), values=fields.Integer())
+    minimum = fields.Dict(keys=fields.String(), values=fields.Integer())
     valid_days = fields.Integer(allow_none=True)
+    left = fields.Integer(
+        allow_none=True, metadata={"description": "of limited stock, so many are left"}
+    )
 
 
 @blueprint.get("/rewards")
@@ -117,7 +144,8 @@ def rewards() -> list[dict[str, Any]]:
     """The rewards of the program version in force."""
     with transaction() as session:
         rules = in_force(store.versions(session, caller().program), now())
-    return [_reward(reward) for reward in rules.rewards.values()]
+        offered = [r for r in rules.rewards.values() if r.why_not_at(now()) is None]
+        return [_reward(r, limits.left(session, caller().program.id, r)) for r in offered]
 
 
 @blueprint.post("/redemptions")
@@ -138,18 +166,22 @@ def create(wish: dict[str, Any]) -> dict[str, Any]:
         desk = Desk(runtime(), session, program, caller().actor)
         try:
             if "reward" in wish:
-                done = redeem(desk, member.id, wish["reward"], key=key)
+                many = wish.get("quantity", 1)
+                done = redeem_several(desk, member.id, wish["reward"], many, key=key)
             else:
-                done = pay(desk, member.id, _payment(wish), key=key)
+                done = [pay(desk, member.id, _payment(wish), key=key)]
         except NoSuchReward:
             raise not_found("reward") from None
+        except NotOffered as refused:
+            raise _not_offered(refused.why) from None
         except NotPayable as refused:
             raise _not_payable(refused.quote) from None
         except NotEnoughPoints as refused:
             raise not_enough(refused) from None
         except KeyReused:
             raise _key_reused() from None
-    return _redeemed(done)
+    first, *others = map(_redeemed, done)
+    return {**first, "also": others} if others else first
 
 
 @blueprint.post("/redemptions/quote")
@@ -173,6 +205,10 @@ def quote(wish: dict[str, Any]) -> dict[str, Any]:
 
 def _payment(wish: dict[str, Any]) -> Payment:
     return Payment(wish["points"], wish.get("currency") or caller().program.currency, wish.get("bill"))
+
+
+def _not_offered(why: str) -> Problem:
+    return Problem(409, why, _("Not to be had"), words.of_offer(why))
 
 
 def _not_payable(found: Quote) -> Problem:
@@ -253,6 +289,11 @@ def voucher(code: str) -> dict[str, Any]:
         "amount": terms["amounts"],
         "percent": terms["percent"],
         "perk": terms.get("perk", ""),
+        "free_shipping": terms.get("free_shipping", False),
+        "skus": terms.get("skus", []),
+        "pieces": terms.get("pieces"),
+        "at_most": terms.get("most", {}),
+        "minimum": terms.get("minimum", {}),
         "channels": [dict(row._mapping) for row in its],
     }
 
@@ -302,7 +343,7 @@ def _redeemed(done: redemption.Redeemed) -> dict[str, Any]:
     return {name: getattr(done, name) for name in done.__slots__ if name != "repeated"}
 
 
-def _reward(reward: Reward) -> dict[str, Any]:
+def _reward(reward: Reward, left: int | None) -> dict[str, Any]:
     return {
         "id": reward.id,
         "name": reward.name,
@@ -310,5 +351,11 @@ def _reward(reward: Reward) -> dict[str, Any]:
         "amount": dict(reward.amounts),
         "percent": reward.percent,
         "perk": reward.perk,
+        "free_shipping": reward.free_shipping,
+        "skus": list(reward.skus),
+        "pieces": reward.pieces,
+        "at_most": dict(reward.most),
+        "minimum": dict(reward.minimum),
         "valid_days": reward.valid_days,
+        "left": left,
     }

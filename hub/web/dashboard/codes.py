@@ -1,35 +1,127 @@
-"""A member's codes: taking back one that nobody used, so that its points return."""
+"""What a member's points buy: the rewards, the code of one, and taking back one that nobody used."""
 
 from __future__ import annotations
 
-from flask import abort, flash, redirect, url_for
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from hub.desk.place import carry_out
-from hub.desk.rewards import take_back
+from hub import words
+from hub.desk import rewards
+from hub.desk.place import Desk, carry_out
 from hub.i18n import gettext as _
+from hub.ids import new_id
+from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
+from hub.program.rewards import ALL
+from hub.redemption.limits import NotOffered
+from hub.redemption.redeem import KeyReused, NoSuchReward
 from hub.redemption.taking_back import AlreadyUsed
-from hub.sync.doorbell import Doorbell
-from hub.web.dashboard.visit import action, runtime, visit
+from hub.web.dashboard.members import LONGEST_KEY, VOUCHER_WORDS, found_member, ring, too_many
+from hub.web.dashboard.visit import action, page, runtime, visit
+
+
+@page("/members/<member_id>/redeem", "redeem")
+def member_redeem(member_id: str) -> str:
+    """What the points buy now, and what is missing for the rest."""
+    with runtime().sessions() as session:
+        found = found_member(session, member_id)
+        balance = view.balance(session, found.id, runtime().clock())
+        desk = Desk(runtime(), session, visit().program, visit().actor)
+        offers = rewards.offers(desk, balance["available"])
+    shown = [
+        {"offer": offer, "worth": worth_of(offer.reward.terms()), "key": new_id("key")}
+        for offer in offers
+    ]
+    return render_template("members/redeem.html", member=found, balance=balance, offers=shown)
+
+
+def worth_of(terms: Mapping[str, Any]) -> str:
+    """What a reward is worth: what is handed over or free, an amount per currency, or a percentage."""
+    if terms.get("perk"):
+        return str(terms["perk"])
+    if terms.get("free_shipping"):
+        return _("free shipping")
+    skus = ", ".join(terms.get("skus") or ())
+    if skus and terms["percent"] == ALL and terms.get("pieces"):
+        return _("{pieces} × {skus} free", pieces=words.number(terms["pieces"]), skus=skus)
+    off = ", ".join(words.money(amount, currency) for currency, amount in terms["amounts"].items())
+    if terms["percent"] is not None:
+        percent = words.number((Decimal(terms["percent"]) / 100).normalize())
+        off = _("{percent}% off", percent=percent)
+    most = ", ".join(words.money(amount, c) for c, amount in (terms.get("most") or {}).items())
+    off = _("{off}, at most {most}", off=off, most=most) if most else off
+    return _("{off} on {skus}", off=off, skus=skus) if skus else off
+
+
+@action("/members/<member_id>/redeem", "redeem")
+def redeem_reward(member_id: str) -> Response:
+    """Spend the points; the code is shown on a page of its own."""
+    reward, key = request.form.get("reward", ""), request.form.get("key", "")[:LONGEST_KEY]
+    with runtime().sessions() as session:
+        found = found_member(session, member_id)
+    back = redirect(url_for("dashboard.member_redeem", member_id=found.public_id), 303)
+    if not key:
+        return back
+    try:
+        done = carry_out(
+            runtime(), visit().program, visit().actor,
+            lambda desk: rewards.redeem(desk, found.id, reward, key=key),
+        )  # fmt: skip
+    except NotEnoughPoints as refused:
+        flash(too_many(refused), "danger")
+        return back
+    except NoSuchReward:
+        flash(_("This reward is not offered any more."), "danger")
+        return back
+    except NotOffered as refused:
+        flash(words.of_offer(refused.why), "danger")
+        return back
+    except KeyReused:
+        flash(_("This form was sent before with other values; look at the history."), "danger")
+        return back
+    ring()
+    there = url_for("dashboard.member_redemption", member_id=found.public_id, redemption_id=done.id)
+    return redirect(there, 303)
+
+
+@page("/members/<member_id>/redemptions/<redemption_id>", "redeem")
+def member_redemption(member_id: str, redemption_id: str) -> str:
+    """The code, big: to be read out, copied or printed."""
+    with runtime().sessions() as session:
+        found = found_member(session, member_id)
+        codes = [v for v in view.vouchers(session, found.id) if v["redemption"] == redemption_id]
+        if not codes:
+            abort(404)
+        balance = view.balance(session, found.id, runtime().clock())
+    terms = codes[0]["reward_terms"]
+    worth = worth_of(terms)
+    return render_template(
+        "members/code.html", member=found, voucher=codes[0], name=terms["name"], worth=worth,
+        balance=balance, voucher_words=VOUCHER_WORDS,
+    )  # fmt: skip
 
 
 @action("/members/<member_id>/redemptions/<redemption_id>/take-back", "support")
 def take_code_back(member_id: str, redemption_id: str) -> Response:
     """Revoke a code everywhere; its points return once every channel has confirmed."""
     with runtime().sessions() as session:
-        found = view.find(session, visit().program.id, member_id)
-        if found is None or redemption_id not in view.redemptions(session, found.id):
+        found = found_member(session, member_id)
+        if redemption_id not in view.redemptions(session, found.id):
             abort(404)
     try:
         state = carry_out(
-            runtime(), visit().program, visit().actor, lambda desk: take_back(desk, redemption_id)
-        )
+            runtime(), visit().program, visit().actor,
+            lambda desk: rewards.take_back(desk, redemption_id),
+        )  # fmt: skip
     except AlreadyUsed:
         flash(_("An order used this code; refund or cancel that order."), "danger")
     else:
         flash(_said(state), "success")
-        Doorbell(runtime().settings.redis_url).ring("outbound")
+        ring()
     return redirect(url_for("dashboard.member", member_id=found.public_id, tab="vouchers"), 303)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -13,14 +12,13 @@ from werkzeug.wrappers import Response
 
 from hub import words
 from hub.audit import actor_names
-from hub.desk import merging, points, rewards
+from hub.desk import merging, points
 from hub.desk.place import Desk, carry_out
 from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints, ReferenceConflict
 from hub.ledger.merging import NotMergeable, Shortfall
 from hub.members import search, view
-from hub.redemption.redeem import KeyReused, NoSuchReward
 from hub.sync.doorbell import Doorbell
 from hub.transactions import browse, story
 from hub.web.dashboard.visit import action, page, runtime, visit
@@ -73,7 +71,7 @@ SUGGESTION_WORDS: Mapping[str, str] = {
     "card_of_another": "One message named a card of the one and a key of the other.",
     "customer_of_another": "One message named a customer of the one and a key of the other.",
 }
-_LONGEST_KEY = 100
+LONGEST_KEY = 100
 _EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
 
 
@@ -114,7 +112,7 @@ def member(member_id: str) -> str | Response:
     if tab not in TAB_WORDS:
         abort(404)
     with runtime().sessions() as session:
-        found = _found(session, member_id)
+        found = found_member(session, member_id)
         if found.public_id != member_id:
             return redirect(url_for("dashboard.member", member_id=found.public_id, tab=tab), 303)
         shown = {
@@ -128,7 +126,7 @@ def member(member_id: str) -> str | Response:
     return render_template("members/member.html", **shown)
 
 
-def _found(session: Session, member_id: str) -> Any:
+def found_member(session: Session, member_id: str) -> Any:
     row = view.find(session, visit().program.id, member_id)
     if row is None:
         abort(404)
@@ -226,7 +224,7 @@ def member_adjust(member_id: str) -> str:
     shown: dict[str, Any] = {"wanted": wanted, "reason": reason, "error": "", "preview": None}
     asked = "points" in request.args
     with runtime().sessions.begin() as session:
-        found = _found(session, member_id)
+        found = found_member(session, member_id)
         if asked and wanted is None:
             shown["error"] = _("Enter a whole number of points, not 0.")
         elif asked and reason and wanted is not None:
@@ -236,7 +234,7 @@ def member_adjust(member_id: str) -> str:
             except NotEnoughPoints as refused:
                 shown["error"] = too_many(refused)
         balance = view.balance(session, found.id, runtime().clock())
-    key = request.args.get("key", "")[:_LONGEST_KEY] or new_id("adj")  # the same after going back
+    key = request.args.get("key", "")[:LONGEST_KEY] or new_id("adj")  # the same after going back
     return render_template(
         "members/adjust.html", member=found, balance=balance, asked=asked, key=key, **shown
     )
@@ -246,9 +244,9 @@ def member_adjust(member_id: str) -> str:
 def adjust_points(member_id: str) -> Response:
     """Give or take; a form that is sent twice does it once."""
     wanted, reason = _read_points(request.form), request.form.get("reason", "").strip()
-    key = request.form.get("key", "")[:_LONGEST_KEY]
+    key = request.form.get("key", "")[:LONGEST_KEY]
     with runtime().sessions() as session:
-        found = _found(session, member_id)
+        found = found_member(session, member_id)
     there = url_for("dashboard.member", member_id=found.public_id)
     if wanted is None or not reason or not key:
         return redirect(url_for("dashboard.member_adjust", member_id=found.public_id), 303)
@@ -263,7 +261,7 @@ def adjust_points(member_id: str) -> Response:
     except ReferenceConflict:
         flash(_("This form was sent before with other values; look at the history."), "danger")
         return redirect(there, 303)
-    _ring()
+    ring()
     flash(_given(wanted, done.balance), "success")
     return redirect(there, 303)
 
@@ -306,75 +304,6 @@ def _given(wanted: int, balance: int) -> str:
     return _("{points} taken. The balance is now {balance}.", points=said, balance=words.number(balance))
 
 
-# --- rewards -------------------------------------------------------------------------------------
-
-
-@page("/members/<member_id>/redeem", "redeem")
-def member_redeem(member_id: str) -> str:
-    """What the points buy now, and what is missing for the rest."""
-    with runtime().sessions() as session:
-        found = _found(session, member_id)
-        balance = view.balance(session, found.id, runtime().clock())
-        desk = Desk(runtime(), session, visit().program, visit().actor)
-        offers = rewards.offers(desk, balance["available"])
-    shown = [{"offer": offer, "worth": _worth(offer.reward), "key": new_id("key")} for offer in offers]
-    return render_template("members/redeem.html", member=found, balance=balance, offers=shown)
-
-
-def _worth(reward: Any) -> str:
-    """What a reward takes off the bill, an amount per currency or a percentage, or what is handed over."""
-    if reward.perk:
-        return str(reward.perk)
-    if reward.percent is not None:
-        return _("{percent}% off", percent=words.number((Decimal(reward.percent) / 100).normalize()))
-    return ", ".join(words.money(amount, currency) for currency, amount in reward.amounts.items())
-
-
-@action("/members/<member_id>/redeem", "redeem")
-def redeem_reward(member_id: str) -> Response:
-    """Spend the points; the code is shown on a page of its own."""
-    reward, key = request.form.get("reward", ""), request.form.get("key", "")[:_LONGEST_KEY]
-    with runtime().sessions() as session:
-        found = _found(session, member_id)
-    back = redirect(url_for("dashboard.member_redeem", member_id=found.public_id), 303)
-    if not key:
-        return back
-    try:
-        done = carry_out(
-            runtime(), visit().program, visit().actor,
-            lambda desk: rewards.redeem(desk, found.id, reward, key=key),
-        )  # fmt: skip
-    except NotEnoughPoints as refused:
-        flash(too_many(refused), "danger")
-        return back
-    except NoSuchReward:
-        flash(_("This reward is not offered any more."), "danger")
-        return back
-    except KeyReused:
-        flash(_("This form was sent before with other values; look at the history."), "danger")
-        return back
-    _ring()
-    there = url_for("dashboard.member_redemption", member_id=found.public_id, redemption_id=done.id)
-    return redirect(there, 303)
-
-
-@page("/members/<member_id>/redemptions/<redemption_id>", "redeem")
-def member_redemption(member_id: str, redemption_id: str) -> str:
-    """The code, big: to be read out, copied or printed."""
-    with runtime().sessions() as session:
-        found = _found(session, member_id)
-        codes = [v for v in view.vouchers(session, found.id) if v["redemption"] == redemption_id]
-        if not codes:
-            abort(404)
-        balance = view.balance(session, found.id, runtime().clock())
-    terms = codes[0]["reward_terms"]
-    worth = ", ".join(words.money(amount, currency) for currency, amount in terms["amounts"].items())
-    return render_template(
-        "members/code.html", member=found, voucher=codes[0], name=terms["name"], worth=worth,
-        balance=balance, voucher_words=VOUCHER_WORDS,
-    )  # fmt: skip
-
-
 # --- merging -------------------------------------------------------------------------------------
 
 
@@ -383,7 +312,10 @@ def member_merge(member_id: str) -> str:
     """What merging another member into this one would come to."""
     preview, refused = None, ""
     with runtime().sessions.begin() as session:
-        kept, other = _found(session, member_id), _found(session, request.args.get("other", ""))
+        kept, other = (
+            found_member(session, member_id),
+            found_member(session, request.args.get("other", "")),
+        )
         try:
             desk = Desk(runtime(), session, visit().program, visit().actor)
             preview = merging.preview(desk, other.id, kept.id)
@@ -399,7 +331,10 @@ def member_merge(member_id: str) -> str:
 def merge_members(member_id: str) -> Response:
     """Make the other one an alias of this one."""
     with runtime().sessions() as session:
-        kept, other = _found(session, member_id), _found(session, request.form.get("other", ""))
+        kept, other = (
+            found_member(session, member_id),
+            found_member(session, request.form.get("other", "")),
+        )
     try:
         carry_out(
             runtime(), visit().program, visit().actor,
@@ -408,7 +343,7 @@ def merge_members(member_id: str) -> Response:
         flash(_("The two are one member now. It can be undone under “Known as”."), "success")
     except NotMergeable as error:
         flash(_("They were not merged: {why}.", why=error), "danger")
-    _ring()
+    ring()
     return redirect(url_for("dashboard.member", member_id=kept.public_id), 303)
 
 
@@ -416,7 +351,10 @@ def merge_members(member_id: str) -> Response:
 def dismiss_suggestion(member_id: str) -> Response:
     """They are two people: the suggestion is set aside."""
     with runtime().sessions() as session:
-        kept, other = _found(session, member_id), _found(session, request.form.get("other", ""))
+        kept, other = (
+            found_member(session, member_id),
+            found_member(session, request.form.get("other", "")),
+        )
     carry_out(
         runtime(), visit().program, visit().actor, lambda desk: merging.dismiss(desk, kept.id, other.id)
     )
@@ -429,7 +367,7 @@ def member_unmerge(member_id: str) -> str:
     """What taking a merged member out again would come to, a debt included."""
     preview, refused = None, ""
     with runtime().sessions.begin() as session:
-        kept, gone = _found(session, member_id), _alias(session, request.args.get("gone", ""))
+        kept, gone = found_member(session, member_id), _alias(session, request.args.get("gone", ""))
         try:
             desk = Desk(runtime(), session, visit().program, visit().actor)
             preview = merging.preview_unmerge(desk, gone.id, kept.id)
@@ -444,7 +382,7 @@ def member_unmerge(member_id: str) -> str:
 def unmerge_members(member_id: str) -> Response:
     """Take them apart; a debt only when it was accepted."""
     with runtime().sessions() as session:
-        kept, gone = _found(session, member_id), _alias(session, request.form.get("gone", ""))
+        kept, gone = found_member(session, member_id), _alias(session, request.form.get("gone", ""))
     accept = request.form.get("accept") == "yes"
     there = url_for("dashboard.member", member_id=kept.public_id)
     try:
@@ -459,7 +397,7 @@ def unmerge_members(member_id: str) -> Response:
         owed = words.points(short.points)
         flash(_("They were not taken apart: {points} would be owed.", points=owed), "danger")
         there = url_for("dashboard.member_unmerge", member_id=kept.public_id, gone=gone.public_id)
-    _ring()
+    ring()
     return redirect(there, 303)
 
 
@@ -471,5 +409,5 @@ def _alias(session: Session, public_id: str) -> Any:
     return view.row(session, found)
 
 
-def _ring() -> None:
+def ring() -> None:
     Doorbell(runtime().settings.redis_url).ring("outbound")
