@@ -191,6 +191,11 @@ def test_everything_a_buyer_can_be_short_of_has_words() -> None:
     assert set(re.findall(r'"code": "(\w+)"', source)) == set(words.NUDGE_WORDS)
 
 
+def test_every_reason_why_a_reward_cannot_be_had_has_words() -> None:
+    codes = first_arguments("hub", {"NotOffered"}) | returned("hub/program", {"why_not_at"})
+    assert codes == set(words.OFFER_WORDS)
+
+
 @pytest.mark.parametrize("kind", CONNECTORS)
 def test_every_code_of_a_connector_has_words_and_no_words_are_left_over(kind: str) -> None:
     codes, own = connector_codes(kind), connector_class(kind).words
