@@ -7,7 +7,7 @@ or a replay, finds it claimed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +130,16 @@ def _attribute(desk: Desk, row: Any, member: Any, action: str, claimed_by: int |
 
 def post_again(desk: Desk, key: Key) -> set[int]:
     """Judge and post one sale anew. Returns the members whose points may have changed by it."""
+    return post_all_again(desk, [key])[1]
+
+
+def post_all_again(desk: Desk, keys: Sequence[Key]) -> tuple[dict[Key, Transaction], set[int]]:
+    """Judge and post sales anew, as one batch. Returns them, and the members whose points may have
+    changed by it."""
+    through = {channel for channel, _ in keys}
     known = {c.id: c for c in channels.of_program(desk.session, desk.program.id)}
-    known |= channels.by_ids(desk.session, [key[0]])
-    kinds = {key[0]: desk.runtime.connector_class(known[key[0]].kind)}
+    known |= channels.by_ids(desk.session, sorted(through))
+    kinds = {channel: desk.runtime.connector_class(known[channel].kind) for channel in through}
     ground = ground_of(desk.runtime, desk.session, desk.program, known, kinds, actor=desk.actor)
     vouchers: list[Vouchers] = []
 
@@ -142,9 +149,9 @@ def post_again(desk: Desk, key: Key) -> set[int]:
         return vouchers[0].owners
 
     transactions = post_arrivals(
-        desk.session, ground, [], Directory(), also=[key], before_posting=lock_vouchers
+        desk.session, ground, [], Directory(), also=keys, before_posting=lock_vouchers
     )
     touched = vouchers[0].settle(ground.situations, known.values())
-    moved = {t.member_id for t in transactions.values() if t.change or t.key == key}
+    moved = {t.member_id for t in transactions.values() if t.change or t.key in keys}
     touched |= {member for t in transactions.values() for member in t.touched}
-    return touched | {member for member in moved if member is not None}
+    return transactions, touched | {member for member in moved if member is not None}

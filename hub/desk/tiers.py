@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from hub.bulk import run
@@ -12,7 +13,9 @@ from hub.i18n import gettext as _
 from hub.ledger import accounts
 from hub.members import view
 from hub.program import store
+from hub.money import from_minor
 from hub.program.history import ActKind
+from hub.program.ladder import Ladder
 from hub.program.rules import Rules, in_force
 from hub.transactions import standing
 from hub.transactions.standing import Standing
@@ -184,3 +187,60 @@ def _write(desk: Desk, member_id: int, decision: Decision, reason: str, key: str
             "now": now,
         },
     )
+
+
+def told(stands: Standing) -> dict[str, Any]:
+    """Where somebody stands, for API and command line: tiers with their names, amounts of a count of
+    spend as decimal texts in the ladder's currency."""
+    ladder, progress = stands.ladder, stands.progress
+    found: dict[str, Any] = {
+        "tier": None,
+        "since": None,
+        "counts": None,
+        "count": None,
+        "next": None,
+        "keep": None,
+        "segments": sorted(stands.segments),
+        "tags": sorted(stands.tags),
+        "joined_at": stands.joined,
+    }
+    if ladder is None:
+        return found
+    found |= {
+        "tier": _level(ladder, progress.tier),
+        "since": progress.since if progress.tier else None,
+        "counts": ladder.by,
+        "count": counted(ladder, progress.count),
+    }
+    if progress.next_tier is not None:
+        found["next"] = {
+            **(_level(ladder, progress.next_tier) or {}),
+            "from": counted(ladder, progress.next_at),
+            "missing": counted(ladder, progress.missing),
+        }
+    if progress.review_at is not None:
+        keep = counted(ladder, progress.keep_at)
+        found["keep"] = {"from": keep, "review_at": progress.review_at}
+    return found
+
+
+def counted(ladder: Ladder, count: int | None) -> str | None:
+    """A count as text: money in whole units of the ladder's currency, else a number."""
+    if count is None:
+        return None
+    return str(from_minor(count, ladder.currency)) if ladder.by == "spend" else str(count)
+
+
+def _level(ladder: Ladder, tier: str | None) -> dict[str, Any] | None:
+    place = ladder.place(tier)
+    if place < 0:
+        return None
+    level = ladder.levels[place]
+    return {
+        "id": level.id,
+        "name": level.name,
+        "discount": str(Decimal(level.discount).scaleb(-2).normalize()),
+        "reward_discount": str(Decimal(level.reward_discount).scaleb(-2).normalize()),
+        "free_shipping": level.free_shipping,
+        "perks": list(level.perks),
+    }

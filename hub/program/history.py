@@ -30,8 +30,8 @@ class Purchase:
     """Minor units paid and not given back, with tax and shipping."""
     points: int
     """What the sale earns."""
-    credited: bool = False
-    """Whether points of it were posted."""
+    judged: bool = False
+    """Whether who bought it was resolved before."""
     memberships: tuple[tuple[str, int], ...] = ()
     """(tier, pieces) of paid memberships among its lines, as far as they were not refunded."""
 

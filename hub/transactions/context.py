@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -107,7 +107,11 @@ def store(
             SELECT :program, r.transaction_id, r.member_id, r.tier,
                    coalesce(string_to_array(r.segments, chr(31)), '{{}}'),
                    coalesce(string_to_array(r.birthday, chr(31)), '{{}}'), r.late, :now
-            FROM {unnest(_CONTEXT)} ON CONFLICT DO NOTHING""",
+            FROM {unnest(_CONTEXT)}
+            ON CONFLICT (transaction_id, member_id) DO UPDATE
+            SET tier = excluded.tier, segments = excluded.segments, birthday = excluded.birthday,
+                late = excluded.late, resolved_at = excluded.resolved_at, stale = false
+            WHERE sale_contexts.stale""",
         {**arrays(_CONTEXT, rows), "program": ground.program_id, "now": locked.now},
     )
 
@@ -120,14 +124,14 @@ def _in_order(
     ground: Ground,
     transactions: Sequence[Transaction],
     locked: Locked,
-    known: Mapping[int, Buyer],
+    known: Mapping[int, Stored],
 ) -> Iterator[tuple[Transaction, Context]]:
     """Each sale with its context, member by member in the order in which their sales count. A sale is
     judged before the next one is asked for: what it earns may matter to that."""
     by_root: dict[int, list[Transaction]] = defaultdict(list)
     for transaction in transactions:
-        if transaction.id in known:
-            yield transaction, Context(known[transaction.id])
+        if transaction.id in known and not known[transaction.id].stale:
+            yield transaction, Context(known[transaction.id].buyer)
         else:
             assert transaction.member_id is not None
             account = locked.accounts[locked.roots[transaction.member_id]]
@@ -148,7 +152,7 @@ def walk(
     look_back = any("history" in _rules(t).needed for its in by_root.values() for t in its)
     members = past.known(session, ground.program_id, by_root, ground.versions, look_back=look_back)
     for root, its in by_root.items():
-        way = _Way(members[root], ground.versions, told, {t.id for t in its})
+        way = _Way(members[root], ground.versions, told, {t.id for t in its}, known)
         yield from way.walk()
 
 
@@ -161,8 +165,9 @@ class _Way:
         versions: Sequence[Rules],
         told: Mapping[int, Transaction],
         wanted: Collection[int],
+        stale: Mapping[int, Stored],
     ) -> None:
-        self.member, self.told, self.wanted = member, told, wanted
+        self.member, self.told, self.wanted, self.stale = member, told, wanted, stale
         self.climb = Climb(past.ladders(versions), ZoneInfo(versions[0].time_zone), member.joined)
         self.before: list[Purchase] = []
 
@@ -188,17 +193,16 @@ class _Way:
         rules, member = _rules(transaction), self.member
         tier = self.climb.tier_with(purchase)
         them = Member(purchase.at, tier, member.tags, member.birthday, self.before)
-        buyer = Buyer(
-            tier,
-            belongs_to(rules.segments, them, ZoneInfo(rules.time_zone)),
-            occasions(member.birthday, purchase.at, rules.time_zone),
-        )
+        birthday = occasions(member.birthday, purchase.at, rules.time_zone)
+        if transaction.id in self.stale:  # it depends on no other sale
+            birthday = self.stale[transaction.id].buyer.birthday
+        buyer = Buyer(tier, belongs_to(rules.segments, them, ZoneInfo(rules.time_zone)), birthday)
         return Context(buyer, late=self._is_late(purchase), is_new=True)
 
     def _is_late(self, purchase: Purchase) -> bool:
-        """Whether a later sale has been credited before, without knowing of this one."""
+        """Whether a later sale has been judged before, without knowing of this one."""
         return any(
-            p.credited and p.transaction_id not in self.wanted and p.order > purchase.order
+            p.judged and p.transaction_id not in self.wanted and p.order > purchase.order
             for p in self.member.purchases
         )
 
@@ -223,21 +227,30 @@ def _rules(transaction: Transaction) -> Rules:
     return transaction.verdict.rules
 
 
-def _stored(session: Session, transactions: Sequence[Transaction]) -> dict[int, Buyer]:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A context as it is kept. `stale`: to be resolved anew (`hub.desk.reassess`)."""
+
+    buyer: Buyer
+    stale: bool
+
+
+def _stored(session: Session, transactions: Sequence[Transaction]) -> dict[int, Stored]:
     """Transaction id -> who bought it, where that was resolved before for the same member."""
     rows = run(
         session,
-        """SELECT transaction_id, member_id, tier, segments, birthday FROM sale_contexts
+        """SELECT transaction_id, member_id, tier, segments, birthday, stale FROM sale_contexts
            WHERE transaction_id = ANY(:ids)""",
         {"ids": [t.id for t in transactions]},
     )
     members = {t.id: t.member_id for t in transactions}
     return {
-        row.transaction_id: Buyer(
-            row.tier,
-            frozenset(row.segments),
-            frozenset(one for one in OCCASIONS if one in row.birthday),
-        )
+        row.transaction_id: Stored(_buyer(row), row.stale)
         for row in rows
         if members[row.transaction_id] == row.member_id
     }
+
+
+def _buyer(row: Any) -> Buyer:
+    birthday = frozenset(one for one in OCCASIONS if one in row.birthday)
+    return Buyer(row.tier, frozenset(row.segments), birthday)

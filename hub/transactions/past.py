@@ -94,7 +94,7 @@ def _purchases(session: Session, program_id: int, roots: Collection[int]) -> dic
         """SELECT coalesce(m.alias_of, m.id) AS root, t.id, t.placed_at, t.channel_id, t.external_id,
                   c.kind, c.public_id AS channel, t.currency, t.eligible, t.points,
                   t.goods_net + t.goods_tax + t.shipping - t.refunded AS bill,
-                  EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = t.id) AS credited
+                  EXISTS (SELECT 1 FROM sale_contexts x WHERE x.transaction_id = t.id) AS judged
            FROM members m JOIN transactions t ON t.member_id = m.id JOIN channels c ON c.id = t.channel_id
            WHERE m.program_id = :program AND (m.id = ANY(:roots) OR m.alias_of = ANY(:roots))
              AND t.state IN ('paid', 'fulfilled') AND NOT t.test AND t.placed_at IS NOT NULL
@@ -119,7 +119,7 @@ def _purchase(row: Any) -> Purchase:
         goods=row.eligible,
         bill=max(0, row.bill),
         points=row.points,
-        credited=row.credited,
+        judged=row.judged,
     )
 
 

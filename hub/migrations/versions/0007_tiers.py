@@ -22,6 +22,7 @@ CREATE TABLE sale_contexts (
     segments text[] NOT NULL,
     birthday text[] NOT NULL,
     late boolean NOT NULL,
+    stale boolean NOT NULL DEFAULT false,
     resolved_at timestamptz NOT NULL,
     PRIMARY KEY (transaction_id, member_id),
     FOREIGN KEY (program_id, transaction_id) REFERENCES transactions (program_id, id),
