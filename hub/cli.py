@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "program": "Programmes and their rules.",
         "channel": "Connected shops and tills.",
         "member": "Members, their identities and balances.",
+        "tier": "Where members stand, and what staff decide about it.",
         "event": "Events that earn points, and who brought whom.",
         "redeem": "Spend a member's points on a reward.",
         "take-back": "Take an unused code back; its points return.",

@@ -225,6 +225,30 @@ def unmerge(gone: str, kept: str, accept_debt: bool, program: str | None, as_jso
     show_one(row, as_json=as_json)
 
 
+@command.command("tag")
+@click.argument("text")
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Take it off.")
+@program_option
+@json_option
+def tag(text: str, name: str, off: bool, program: str | None, as_json: bool) -> None:
+    """Put the tag NAME on a member: segments may ask for it."""
+    from hub.desk import tiers
+    from hub.desk.place import carry_out
+
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            member = only_member(session, found, text)
+        try:
+            tags = carry_out(
+                runtime, found, ACTOR, lambda desk: tiers.tag(desk, member.id, name, on=not off)
+            )
+        except tiers.TierRefused as refused:
+            raise Refusal(str(refused)) from None
+    show_one({"member": member.public_id, "tags": ", ".join(sorted(tags))}, as_json=as_json)
+
+
 def only_member(session: Any, program: Any, text: str) -> Any:
     """The one member a text names. Raises `Refusal` for none and for several."""
     found = _search(session, program, text)

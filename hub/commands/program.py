@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.commands.reassess import reassess
 from hub.errors import Refusal
 from hub.i18n import gettext as _
 from hub.show import bar, json_option, show, show_one
@@ -167,6 +168,9 @@ def key(name: str, program: str | None, scopes: tuple[str, ...], as_json: bool) 
     show_one(
         {"id": public_id, "key": secret, "scopes": ", ".join(scopes or keys.SCOPES)}, as_json=as_json
     )
+
+
+command.add_command(reassess)
 
 
 def read_rules(file: Path) -> Mapping[str, Any]:

@@ -61,9 +61,7 @@ def show_(text: str, program: str | None, as_json: bool) -> None:
 @key_option
 @program_option
 @json_option
-def set_(
-    text: str, tier: str, reason: str, key: str | None, program: str | None, as_json: bool
-) -> None:
+def set_(text: str, tier: str, reason: str, key: str | None, program: str | None, as_json: bool) -> None:
     """Put a member into TIER as if reached now; the rules go on from there."""
     from hub.desk.tiers import Decision
 

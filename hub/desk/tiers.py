@@ -12,8 +12,8 @@ from hub.desk.place import Desk, rehearsal
 from hub.i18n import gettext as _
 from hub.ledger import accounts
 from hub.members import view
-from hub.program import store
 from hub.money import from_minor
+from hub.program import store
 from hub.program.history import ActKind
 from hub.program.ladder import Ladder
 from hub.program.rules import Rules, in_force
@@ -207,14 +207,14 @@ def told(stands: Standing) -> dict[str, Any]:
     if ladder is None:
         return found
     found |= {
-        "tier": _level(ladder, progress.tier),
+        "tier": level_told(ladder, progress.tier),
         "since": progress.since if progress.tier else None,
         "counts": ladder.by,
         "count": counted(ladder, progress.count),
     }
     if progress.next_tier is not None:
         found["next"] = {
-            **(_level(ladder, progress.next_tier) or {}),
+            **(level_told(ladder, progress.next_tier) or {}),
             "from": counted(ladder, progress.next_at),
             "missing": counted(ladder, progress.missing),
         }
@@ -231,7 +231,8 @@ def counted(ladder: Ladder, count: int | None) -> str | None:
     return str(from_minor(count, ladder.currency)) if ladder.by == "spend" else str(count)
 
 
-def _level(ladder: Ladder, tier: str | None) -> dict[str, Any] | None:
+def level_told(ladder: Ladder, tier: str | None) -> dict[str, Any] | None:
+    """One tier with what it brings; None where it is none of these."""
     place = ladder.place(tier)
     if place < 0:
         return None

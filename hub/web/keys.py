@@ -30,6 +30,7 @@ SCOPES = (
     "claim",
     "events",
     "simulate",
+    "tiers",
 )
 
 

@@ -54,6 +54,7 @@ class House:
             "member_id": [self.member],
             "transaction_id": [self.transaction],
             "redemption_id": [self.redemption],
+            "tag": ["press"],
             "code": [self.code, self.code.lower(), self.voucher],
         }[argument]
 
