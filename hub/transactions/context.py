@@ -136,7 +136,7 @@ def _in_order(
             assert transaction.member_id is not None
             account = locked.accounts[locked.roots[transaction.member_id]]
             by_root[account.member_id].append(transaction)
-    yield from walk(session, ground, by_root, {t.id: t for t in transactions})
+    yield from walk(session, ground, by_root, {t.id: t for t in transactions}, known)
 
 
 def walk(
@@ -144,15 +144,17 @@ def walk(
     ground: Ground,
     by_root: Mapping[int, Sequence[Transaction]],
     told: Mapping[int, Transaction],
+    stale: Mapping[int, Stored] | None = None,
 ) -> Iterator[tuple[Transaction, Context]]:
     """The sales of each root member in their order, each with its context found out anew; `told`: those
-    whose present state is here rather than in the database. Judge each before asking for the next."""
+    whose present state is here rather than in the database; `stale`: contexts that are replaced, whose
+    birthday stays. Judge each before asking for the next."""
     if not by_root:
         return
     look_back = any("history" in _rules(t).needed for its in by_root.values() for t in its)
     members = past.known(session, ground.program_id, by_root, ground.versions, look_back=look_back)
     for root, its in by_root.items():
-        way = _Way(members[root], ground.versions, told, {t.id for t in its}, known)
+        way = _Way(members[root], ground.versions, told, {t.id for t in its}, stale or {})
         yield from way.walk()
 
 
