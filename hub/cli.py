@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "member": "Members, their identities and balances.",
         "tier": "Where members stand, and what staff decide about it.",
         "event": "Events that earn points, and who brought whom.",
+        "expiring": "Whose points expire next.",
         "redeem": "Spend a member's points on a reward.",
         "take-back": "Take an unused code back; its points return.",
         "simulate": "What a cart or an order would earn, by the rules or a draft.",

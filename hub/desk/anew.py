@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from hub.bulk import run
 from hub.desk.place import Desk
+from hub.ledger import commands
 from hub.members.resolve import Directory
 from hub.outbox import channels
 from hub.program import store
@@ -43,3 +44,12 @@ def lock_sales(desk: Desk, members: Collection[int]) -> list[Key]:
         {"members": sorted(members)},
     )
     return [(row.channel_id, row.external_id) for row in rows]
+
+
+def settle_idle(desk: Desk, members: Collection[int]) -> None:
+    """Where points are lost by inactivity: what these members have bought is another's, or theirs, now,
+    and their points live as long as that says."""
+    versions = store.versions(desk.session, desk.program)
+    if any(rules.idle_days or rules.idle_year for rules in versions):
+        chain_key = desk.runtime.chain_key
+        commands.settle(desk.session, desk.program.id, sorted(members), chain_key=chain_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.bulk import run
-from hub.desk.anew import lock_sales, post_anew
+from hub.desk.anew import lock_sales, post_anew, settle_idle
 from hub.desk.place import Desk, rehearsal
 from hub.ledger import merging
 from hub.members import view
@@ -33,6 +33,7 @@ def merge(desk: Desk, gone: int, kept: int) -> Merged:
     sales = lock_sales(desk, [gone, kept])
     merging.merge(desk.session, order)
     touched = post_anew(desk, sales)
+    settle_idle(desk, [gone, kept])
     standing.forget(desk.session, gone)
     _stand(desk, kept)
     _settle(desk, gone, kept)
@@ -53,6 +54,7 @@ def unmerge(desk: Desk, gone: int, kept: int, *, accept_shortfall: bool = False)
     sales = lock_sales(desk, [gone, kept])
     merging.unmerge(desk.session, order, accept_shortfall=accept_shortfall)
     touched = post_anew(desk, sales)
+    settle_idle(desk, [gone, kept])
     _stand(desk, gone, kept)
     one, other = (view.row(desk.session, m).public_id for m in (gone, kept))
     desk.note("member.unmerged", one, **{"from": other})

@@ -37,6 +37,8 @@ class Account:
     fast_lots: list[tuple[Grant, int]] = field(default_factory=list)
     """Grants that cannot change what earlier spends used: (grant with its new amount, delta)."""
     rebuild: bool = False
+    """Whether its lots are replayed: where points are lost by inactivity, whatever happens to a member
+    moves the end of all their points."""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,9 @@ def lock(
     rows = run(
         session,
         """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
-                  next_settle_at, clock_timestamp() AS now
+                  next_settle_at, clock_timestamp() AS now,
+                  EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = :program
+                          AND (l.idle_days IS NOT NULL OR l.idle_year)) AS rebuild
            FROM accounts WHERE program_id = :program AND member_id = ANY(:members)
            ORDER BY id FOR NO KEY UPDATE""",
         {"program": program_id, "members": sorted({*roots.values(), *wanted})},

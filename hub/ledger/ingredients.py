@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from hub.bulk import run
 from hub.ledger import lots
 from hub.ledger.entry import Draft
 from hub.ledger.lots import Book, Grant, Return, Spend
+from hub.ledger.policies import NO_POLICIES, Policies, Policy
 
 
 def sale_key(transaction_id: int) -> str:
@@ -30,10 +32,11 @@ class Ingredients:
     """Lot key -> points whose expiry is posted."""
     expiries: dict[str, int] = field(default_factory=dict)
     """Lot key -> number of expiry entries, for the next reference (D2)."""
+    policies: Policies = NO_POLICIES
 
     def replay(self, now: datetime) -> Book:
         """The book at `now`."""
-        return lots.replay(self.grants.values(), self.spends.values(), now)
+        return lots.replay(self.grants.values(), self.spends.values(), now, self.policies)
 
     def take(self, entry: Draft | Any) -> None:
         """Add one entry that is not a sale's (those come from the postings)."""
@@ -105,12 +108,19 @@ class Ingredients:
 def load_ingredients(session: Session, account_ids: Sequence[int]) -> dict[int, Ingredients]:
     """Read what the books of these accounts are replayed from."""
     found: dict[int, Ingredients] = {account_id: Ingredients() for account_id in account_ids}
+    by_policy: set[int] = set()
     for row in run(
         session,
-        """SELECT account_id, transaction_id, posted, placed_at, available_at, expires_at
-           FROM postings WHERE account_id = ANY(:ids) AND posted > 0""",
+        """SELECT a.id AS account_id, p.transaction_id, p.posted, p.placed_at, p.available_at, p.expires_at,
+                  EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = a.program_id) AS by_policy
+           FROM accounts a LEFT JOIN postings p ON p.account_id = a.id AND p.posted > 0
+           WHERE a.id = ANY(:ids)""",
         {"ids": list(account_ids)},
     ):
+        if row.by_policy:
+            by_policy.add(row.account_id)
+        if row.transaction_id is None:
+            continue
         key = sale_key(row.transaction_id)
         found[row.account_id].grants[key] = Grant(
             key, row.posted, row.placed_at, row.available_at, row.expires_at
@@ -124,4 +134,39 @@ def load_ingredients(session: Session, account_ids: Sequence[int]) -> dict[int, 
         {"ids": list(account_ids)},
     ):
         found[row.account_id].take(row)
+    if by_policy:
+        _add_policies(session, {i: found[i] for i in by_policy})
     return found
+
+
+def _add_policies(session: Session, found: Mapping[int, Ingredients]) -> None:
+    """The policies of these accounts' programmes, and what their members bought: also what earned
+    nothing, but nothing that was given back in full."""
+    ids = sorted(found)
+    versions: dict[int, list[Policy]] = defaultdict(list)
+    for row in run(
+        session,
+        """SELECT a.id, l.effective_from, l.consume, l.idle_days, l.idle_year, l.time_zone
+           FROM accounts a JOIN lot_policies l ON l.program_id = a.program_id
+           WHERE a.id = ANY(:ids) ORDER BY l.effective_from, l.number""",
+        {"ids": ids},
+    ):
+        versions[row.id].append(
+            Policy(row.effective_from, row.consume, row.idle_days, row.idle_year, row.time_zone)
+        )
+    bought: dict[int, list[datetime]] = defaultdict(list)
+    for row in run(
+        session,
+        """SELECT a.id, t.placed_at FROM accounts a
+           JOIN members m ON m.id = a.member_id OR m.alias_of = a.member_id
+           JOIN transactions t ON t.member_id = m.id
+           WHERE a.id = ANY(:ids) AND t.state IN ('paid', 'fulfilled') AND NOT t.test
+             AND t.placed_at IS NOT NULL
+             AND coalesce(t.why, '') NOT IN ('backdated', 'before_program_start', 'copy_of_another_channel')
+             AND coalesce(t.total, t.goods_net + t.goods_tax + t.shipping) > t.refunded
+           ORDER BY t.placed_at""",
+        {"ids": ids},
+    ):
+        bought[row.id].append(row.placed_at)
+    for account_id, parts in found.items():
+        parts.policies = Policies(tuple(versions[account_id]), tuple(bought[account_id]))

@@ -7,9 +7,11 @@ present grants and spends alone, so any order of arrival gives the same book. St
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+from hub.ledger.policies import NO_POLICIES, Policies, soonest
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -113,6 +115,7 @@ class Book:
     lots: dict[str, Lot] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
     debts: list[Debt] = field(default_factory=list)
+    policies: Policies = NO_POLICIES
 
     @property
     def debt(self) -> int:
@@ -136,10 +139,18 @@ class Book:
 _GRANT, _CHILD, _SPEND = 0, 1, 2
 
 
-def replay(grants: Iterable[Grant], spends: Iterable[Spend], now: datetime) -> Book:
+def replay(
+    grants: Iterable[Grant],
+    spends: Iterable[Spend],
+    now: datetime,
+    policies: Policies = NO_POLICIES,
+) -> Book:
     """The book at `now`. Credits come before spends of the same instant, then keys decide, so the
     result is a function of the sets alone."""
-    book = Book()
+    book = Book(policies=policies)
+    if policies.versions:
+        grants, spends = list(grants), list(spends)
+        grants = _until_idle(grants, spends, policies)
     events: list[tuple[datetime, int, str, Grant | Lot | Spend]] = [
         (grant.placed_at, _GRANT, grant.key, grant) for grant in grants if grant.amount > 0
     ]
@@ -162,6 +173,19 @@ def replay(grants: Iterable[Grant], spends: Iterable[Spend], now: datetime) -> B
         if lot.is_expired(now):
             lot.expired, lot.remaining = lot.remaining, 0
     return book
+
+
+def _until_idle(grants: Sequence[Grant], spends: Sequence[Spend], policies: Policies) -> list[Grant]:
+    """The grants with the expiry that inactivity gives them, where that is sooner than their own."""
+    active = {grant.placed_at for grant in grants if grant.amount > 0}
+    activity = sorted(active | {spend.at for spend in spends if spend.net})
+    return [
+        replace(
+            grant,
+            expires_at=soonest([grant.expires_at, policies.lost_at(grant.placed_at, activity)]),
+        )
+        for grant in grants
+    ]
 
 
 def consumption_order(lot: Lot) -> tuple[datetime, datetime, str]:
@@ -222,6 +246,8 @@ def _usable(book: Book, at: datetime) -> list[Lot]:
     """Lots a spend at that moment takes from: open ones first, then pending ones (a debt never
     stands beside a lot with anything left)."""
     alive = [lot for lot in book.lots.values() if lot.remaining and not lot.is_expired(at)]
+    if book.policies.earned_first(at):
+        return sorted(alive, key=lambda lot: (lot.available_at > at, lot.placed_at, lot.key))
     return sorted(alive, key=lambda lot: (lot.available_at > at, consumption_order(lot)))
 
 

@@ -301,7 +301,7 @@ def _check_order(account: Any, ingredients: Ingredients, book: Book) -> Iterator
     if not ingredients.spends:
         return
     grants, spends = [*ingredients.grants.values()], [*ingredients.spends.values()]
-    again = lots.replay(reversed(grants), reversed(spends), account.settled_at)
+    again = lots.replay(reversed(grants), reversed(spends), account.settled_at, ingredients.policies)
     if (again.lots, again.debts) != (book.lots, book.debts):
         yield Finding(8, account.id, None, _("fed in another order, the replay gives other lots"))
 

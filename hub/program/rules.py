@@ -211,6 +211,12 @@ class Rules:
     minimum_after_refund: Literal["recheck", "as_at_sale"] = "recheck"
     available_after_days: int = 0
     expiry: Expiry = Expiry()
+    spend_first: Literal["expiry", "earned"] = "expiry"
+    """Which points a redemption takes first: those that expire soonest, or those earned first."""
+    idle_days: int | None = None
+    """All points are lost after so many days without a purchase, a grant or a spend."""
+    idle_year: bool = False
+    """All points are lost at the end of a calendar year without a purchase."""
     negative: Literal["debt", "forgive"] = "debt"
     earn_date: Literal["placed", "paid"] = "placed"
     enrol: Literal["anyone", "customers", "existing"] = "anyone"

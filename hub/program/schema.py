@@ -187,6 +187,11 @@ class PointsSchema(_Strict):
     )
     expire_on = MonthDay(load_default=None, allow_none=True)
     expire_last_day = _choice("included", "excluded", "same_time", default="included")
+    expire_after_idle_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+    expire_without_purchase_in_year = fields.Boolean(load_default=False)
+    spend_first = _choice("expiry", "earned", default="expiry")
     negative = _choice("debt", "forgive", default="debt")
     earn_date = _choice("placed", "paid", default="placed")
 

@@ -154,7 +154,10 @@ def _insert_version(
     document: Mapping[str, Any],
     actor: str,
 ) -> None:
-    documents.rules(document, number=number, effective_from=effective_from, time_zone=program.time_zone)
+    rules = documents.rules(
+        document, number=number, effective_from=effective_from, time_zone=program.time_zone
+    )
+    _keep_policy(session, program, rules)
     run(
         session,
         """INSERT INTO program_versions (program_id, number, effective_from, document, actor)
@@ -168,3 +171,24 @@ def _insert_version(
         },
     )
     record(session, program.id, actor, "program.version_added", program.public_id, {"number": number})
+
+
+def _keep_policy(session: Session, program: Program, rules: Rules) -> None:
+    """How points are used and lost, in the ledger's own words; without a row it is as by default. Once a
+    version had another policy, each later one is written down: it may end that."""
+    run(
+        session,
+        """INSERT INTO lot_policies (program_id, number, effective_from, consume, idle_days, idle_year, time_zone)
+           SELECT :program, :number, :from, :consume, CAST(:days AS integer), :year, :zone
+           WHERE :differs OR EXISTS (SELECT 1 FROM lot_policies WHERE program_id = :program)""",
+        {
+            "program": program.id,
+            "number": rules.number,
+            "from": rules.effective_from,
+            "consume": rules.spend_first,
+            "days": rules.idle_days,
+            "year": rules.idle_year,
+            "zone": program.time_zone,
+            "differs": rules.spend_first != "expiry" or rules.idle_days is not None or rules.idle_year,
+        },
+    )

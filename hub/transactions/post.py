@@ -580,8 +580,9 @@ def _post(
     targets = [*_targets(transactions), *map(_target, asking)]
     concerned = bringing.concerned(session, ground, transactions)
     looks_around = windows.asked(ground)
+    idle = any(rules.idle_days or rules.idle_year for rules in ground.versions)
     also_locked = {*also_locked, *concerned}
-    if not targets and not also_locked and not looks_around:
+    if not targets and not also_locked and not looks_around and not idle:
         return
 
     def judged(locked: Locked) -> list[Target]:
@@ -596,7 +597,7 @@ def _post(
         session,
         ground.program_id,
         targets,
-        also_locked={*also_locked, *_members(transactions if tiers or looks_around else asking)},
+        also_locked={*also_locked, *_members(transactions if tiers or looks_around or idle else asking)},
         judged=judged if asking or tiers or looks_around else None,
         chain_key=ground.chain_key,
         actor=ground.actor,

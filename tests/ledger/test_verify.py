@@ -141,9 +141,9 @@ def test_a_replay_that_depends_on_the_order_is_found(
 ) -> None:
     real = lots.replay
 
-    def moody(grants: Any, spends: Any, now: datetime) -> lots.Book:
+    def moody(grants: Any, spends: Any, now: datetime, *more: Any) -> lots.Book:
         given = list(grants)
-        book = real(given, spends, now)
+        book = real(given, spends, now, *more)
         if given and given[0].key != min(grant.key for grant in given):
             book.lots.pop(given[0].key)
         return book

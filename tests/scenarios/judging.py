@@ -26,6 +26,7 @@ KNOWN_STEP = frozenset(
         "discount",
         "applied_points",
         "allowed",
+        "expiring",
         "earned",
         "earned_reversed",
         "spent",

@@ -18,6 +18,12 @@ Rule = Mapping[str, Any]
 
 
 ROUNDING = {"floor": "down", "half_up": "half_up", "ceil": "up", "none": None}
+CONSUME = {
+    "earliest_expiry_first": "expiry",
+    "fifo": "earned",
+    "fifo_by_earn_time": "earned",
+    "earned_first": "earned",
+}
 REFUND_POLICIES = {
     "recompute_remaining": "recompute",
     "reverse_earned": "recompute",
@@ -92,8 +98,8 @@ def _points(rules: Rule) -> dict[str, Any]:
     if "negative" in rules:
         words = {"allow": "debt", "clamp": "forgive", "clamp_to_zero": "forgive"}
         points["negative"] = _word(words, rules["negative"], "negative")
-    if rules.get("consume", "earliest_expiry_first") != "earliest_expiry_first":
-        raise Unsupported(f"consume: {rules['consume']}: points that expire first are spent first")
+    if "consume" in rules:
+        points["spend_first"] = _word(CONSUME, rules["consume"], "consume")
     return points | _refund(rules.get("refund", {})) | _expiry(rules.get("expiry", {}))
 
 
@@ -136,6 +142,8 @@ def _expiry(rules: Rule) -> dict[str, Any]:
         "end_of_month": lambda: {"expire_until_end_of": "month"},
         "end_of_quarter": lambda: {"expire_until_end_of": "quarter"},
         "end_of_year": lambda: {"expire_until_end_of": "year"},
+        "inactivity_days": lambda: {"expire_after_idle_days": rest.pop("days")},
+        "no_purchase_in_calendar_year": lambda: {"expire_without_purchase_in_year": True},
         "fixed_day": lambda: {"expire_on": rest.pop("month_day")},
         "months": lambda: {"expire_after_months": rest.pop("months"), **_TO_THE_MINUTE},
         "years": lambda: {"expire_after_months": _YEARS[rest.pop("years")], **_TO_THE_MINUTE},

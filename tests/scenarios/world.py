@@ -30,7 +30,7 @@ from hub.desk.rewards import offers, quoted, take_back
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
-from hub.members import view
+from hub.members import expiring, view
 from hub.members.resolve import Mention, resolve
 from hub.members.switch import switch_off
 from hub.money import from_minor, to_minor_exact
@@ -94,7 +94,8 @@ class World(Standings):
     def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
         self.runtime = runtime
         self.currency: str = scenario["currency"]
-        self.zone = scenario["program"]["rules"].get("time_zone", "UTC")
+        self.earns = bool(scenario["program"]["rules"].get("earn"))
+        self.zone = scenario["program"]["rules"].get("time_zone") or _zone_told(scenario)
         self.now = min([datetime(2026, 1, 1, tzinfo=UTC), *_moments(scenario, self.zone)])
         made = document(scenario)
         wanted = _points_spent(scenario["events"])
@@ -226,8 +227,10 @@ class World(Standings):
     def _on_order_paid(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
                       "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
-                      "paid_by_points", "duplicate_of", "codes", "reward_claimed", "redeem_points",
+                      "paid_by_points", "duplicate_of", "earns", "codes", "reward_claimed", "redeem_points",
                       "paid_cash", "customer_segments"})  # fmt: skip
+        if event.get("earns") is False and self.earns:
+            raise Unsupported("order_paid.earns: which orders earn is the programme's to say")
         if "customer_segments" in event:
             self.tag(event["customer"], event["customer_segments"])
         refused = self._claim(event)
@@ -409,6 +412,13 @@ class World(Standings):
                 )  # fmt: skip
                 record_action(session, deed, self.rules)
 
+    def _on_forecast_expiring(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "until"})
+        until = moment(event["until"], self.zone)
+        with self.runtime.sessions.begin() as session:
+            member = self._member(session, event["customer"])
+            self.said = {"expiring": expiring.total(session, member, now=self.now, until=until)}
+
     def _on_account_disabled(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer"})
         with self.runtime.sessions.begin() as session:
@@ -579,6 +589,23 @@ def moment(text: str, zone: str) -> datetime:
     """A time of a scenario; without a zone it is in the program's."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+
+
+ZONES = {
+    "Z": "UTC",
+    "+00:00": "UTC",
+    "+07:00": "Asia/Ho_Chi_Minh",
+    "+08:00": "Asia/Singapore",
+    "+09:00": "Asia/Tokyo",
+}
+
+
+def _zone_told(scenario: Mapping[str, Any]) -> str:
+    """Where no zone is named but all times are told in one, the programme lives in that."""
+    told = {e["at"] for e in scenario["events"] if e.get("at")}
+    zones = {next((z for end, z in ZONES.items() if at.endswith(end)), None) for at in told}
+    (zone, *others) = zones or {None}
+    return zone if zone is not None and not others else "UTC"
 
 
 def _moments(scenario: Mapping[str, Any], zone: str) -> list[datetime]:

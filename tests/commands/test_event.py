@@ -1,0 +1,60 @@
+"""`hub event` and `hub expiring`: what a person at the command line sees and may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.actions.conftest import DOCUMENT
+from tests.hubs import Hub, running_hub
+from tests.people import add
+
+Command = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
+    with running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub:
+        with hub.runtime.sessions.begin() as session:
+            for name in ("ann", "bob", "eve"):
+                member = add(
+                    session, "members", public_id=f"mem_{name}", program_id=hub.program.id, name=name
+                )
+                add(
+                    session, "identities", program_id=hub.program.id, member_id=member,
+                    kind="email", value=f"{name}@x.vn",
+                )  # fmt: skip
+        yield hub
+
+
+from tests.commands.test_commands import run  # noqa: E402, F401 - the fixture
+
+
+def test_an_event_gives_its_points_once(hub: Hub, run: Command) -> None:  # noqa: F811
+    (first,) = run("event", "record", "ann@x.vn", "review", "--key", "r1")
+    assert (first["points"], first["why"], first["repeated"]) == (20, None, False)
+    (again,) = run("event", "record", "ann@x.vn", "review", "--key", "r1")
+    assert (again["id"], again["repeated"]) == (first["id"], True)
+    (other,) = run("event", "record", "ann@x.vn", "tet", "--key", "r1", code=1, as_json=False)
+    assert "the key 'r1' was used for another event" in other["said"]
+    (none,) = run("event", "record", "ann@x.vn", "moonwalk", "--key", "m")
+    assert none["why"] == "No points: the programme gives none for this."
+
+
+def test_a_referral_is_noted_once(hub: Hub, run: Command) -> None:  # noqa: F811
+    assert run("event", "refer", "ann@x.vn", "bob@x.vn")[0]["repeated"] is False
+    assert run("event", "refer", "ann@x.vn", "bob@x.vn")[0]["repeated"] is True
+    (said,) = run("event", "refer", "eve@x.vn", "bob@x.vn", code=1, as_json=False)
+    assert "brought by somebody else" in said["said"]
+    (said,) = run("event", "refer", "eve@x.vn", "eve@x.vn", code=1, as_json=False)
+    assert "nobody can bring themselves" in said["said"]
+
+
+def test_whose_points_expire_next_is_listed(hub: Hub, run: Command) -> None:  # noqa: F811
+    run("event", "record", "ann@x.vn", "review", "--key", "r1")
+    (row,) = run("expiring", "--days", "40")
+    assert (row["member"], row["points"], row["email"]) == ("mem_ann", 20, "ann@x.vn")
+    assert run("expiring", "--days", "10") == []
