@@ -440,6 +440,11 @@ def _exact(text: object) -> Fraction:
     return Fraction(str(text or 0))
 
 
+def exact_number(value: Fraction) -> str:
+    """An exact number in the reader's form, or about it with two decimals."""
+    return _about(value)
+
+
 def _about(value: Fraction, *, signed: bool = False) -> str:
     """At most two decimals; a number that is cut says so."""
     near = (Decimal(value.numerator) / value.denominator).quantize(Decimal("0.01"), ROUND_HALF_UP)

@@ -299,3 +299,40 @@ def _show_backtest(result: Backtest, *, as_json: bool) -> None:
     ]
     if rows:
         show(rows, as_json=as_json, title=_("Members whose balance would differ most"))
+
+
+@command.command("describe")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--language",
+    type=click.Choice(["en", "vi"]),
+    help="Of the terms; without: the programme's language.",
+)
+@program_option
+@json_option
+def describe(file: Path | None, language: str | None, program: str | None, as_json: bool) -> None:
+    """The programme's terms for customers, written out of its rules.
+
+    With FILE those of a draft, else of the rules in force.
+    """
+    from hub.i18n import speaking
+    from hub.program import document as documents
+    from hub.program.terms import terms
+
+    document = read_rules(file) if file else None
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        document = document or _in_force(session, found.id, runtime.clock())
+    rules = documents.rules(
+        document, number=0, effective_from=found.starts_at, time_zone=found.time_zone
+    )
+    with speaking(language or found.locale):
+        sections = terms(rules)
+    if as_json:
+        show([{"title": s.title, "lines": list(s.lines)} for s in sections], as_json=True)
+        return
+    click.echo(f"# {found.name}")
+    for section in sections:
+        click.echo(f"\n## {section.title}\n")
+        for line in section.lines:
+            click.echo(f"- {line}")

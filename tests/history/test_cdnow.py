@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -146,7 +147,9 @@ def by_half_up(hub: Hub, expected: dict[str, int]) -> None:
         ground = ground_of_all(hub.runtime, session, program, actor="test")
         since = datetime(1996, 1, 1, tzinfo=UTC)
         whole = size(session, program.id, since)
+        began = time.monotonic()
         result = backtest(session, ground, rules, since=since, now=START, progress=seen.append)
+        print(f"{whole} orders in {time.monotonic() - began:.1f} s")
         later = backtest(session, ground, rules, since=since + timedelta(days=9999), now=START)
     assert (result.orders, result.unjudged, whole) == (expected["orders"], 0, sum(seen))
     assert (result.points, result.drafted) == (expected["floor"], expected["half_up"])

@@ -1,0 +1,254 @@
+"""The terms' other sections: returns, how long points last, what they buy, tiers, what else earns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from hub import words
+from hub.i18n import gettext as _
+from hub.program.actions import Action
+from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, months, of_window
+from hub.program.ladder import Ladder, Level
+from hub.program.referral import Referral
+from hub.program.rules import Expiry, PointsAsMoney, Reward, Rules
+
+
+def returning(rules: Rules) -> Iterator[str]:
+    """What a refund takes back, and what it gives back."""
+    if rules.partial_refund == "recompute":
+        yield _("What is given back earns nothing: points are counted anew for what is kept.")
+    else:
+        yield _("When a part is given back, points go back in the same share.")
+    if rules.minimum_after_refund == "as_at_sale":
+        yield _("Whether a bill was large enough is decided when it is bought.")
+    if rules.negative == "debt":
+        yield _("Points that were spent meanwhile are owed; the next ones pay for that first.")
+    else:
+        yield _("Points that were spent meanwhile are let off.")
+    yield {
+        "full": _("When an order paid with points is given back in full, its points come back."),
+        "share": _(
+            "When an order paid with points is given back, its points come back in the same share."
+        ),
+        "never": _("Points that paid for an order do not come back."),
+    }[rules.points_back]
+    if rules.points_back != "never" and rules.grace_days and not rules.expiry.is_never:
+        yield _("Such points live at least {time} more.", time=days(rules.grace_days))
+
+
+def lasting(rules: Rules) -> Iterator[str]:
+    """From when points can be used, and until when."""
+    if rules.available_after_days:
+        yield _("Points can be used {time} after the purchase.", time=days(rules.available_after_days))
+    else:
+        yield _("Points can be used at once.")
+    yield from _expiry(rules.expiry)
+
+
+def _expiry(expiry: Expiry) -> Iterator[str]:
+    if expiry.is_never:
+        yield _("Points do not expire.")
+        return
+    if expiry.days:
+        yield _("Points expire {time} after they can be used.", time=days(expiry.days))
+    if expiry.months:
+        yield _("Points expire {time} after they can be used.", time=months(expiry.months))
+    if expiry.until_end_of:
+        yield {
+            "month": _("They last until the end of that month."),
+            "quarter": _("They last until the end of that quarter."),
+            "year": _("They last until the end of that year."),
+        }[expiry.until_end_of]
+    if expiry.on_day:
+        month, day = expiry.on_day
+        yield _("Points expire on {day}/{month} of each year.", day=day, month=month)
+    yield {
+        "included": _("The last day counts in full."),
+        "excluded": _("They are gone when the last day begins."),
+        "same_time": _("They last until the same time of day."),
+    }[expiry.last_day]
+
+
+def rewards(rules: Rules) -> Iterator[str]:
+    """What points buy, and how one pays with them."""
+    for reward in rules.rewards.values():
+        yield _reward(reward)
+    if rules.paying is not None:
+        yield from _paying(rules.paying)
+
+
+def _reward(reward: Reward) -> str:
+    if reward.percent is not None:
+        what = _("{percent} % off", percent=words.number(Decimal(reward.percent) / 100))
+    elif reward.perk:
+        what = reward.perk
+    else:
+        what = _("{amount} off", amount=amounts(reward.amounts))
+    said = _("{points}: {name} ({what})", points=words.points(reward.cost), name=reward.name, what=what)
+    if reward.valid_days:
+        said += ", " + _("to be used within {time}", time=days(reward.valid_days))
+    return f"{said}."
+
+
+def _paying(terms: PointsAsMoney) -> Iterator[str]:
+    off = amounts(terms.worth)
+    yield _("{points} take {amount} off the bill.", points=words.points(terms.points), amount=off)
+    if terms.step > 1:
+        yield _("Only whole steps of {points}.", points=words.points(terms.step))
+    if terms.least > 1:
+        yield _("At least {points} at a time.", points=words.points(terms.least))
+    if terms.most is not None:
+        yield _("At most {points} at a time.", points=words.points(terms.most))
+    if terms.least_balance:
+        yield _("From a balance of {points} on.", points=words.points(terms.least_balance))
+    if terms.percent_of_bill != 100:
+        yield _("At most {percent} % of the bill.", percent=exact(terms.percent_of_bill))
+    if terms.least_off:
+        yield _("At least {amount} off.", amount=amounts(terms.least_off))
+    if terms.most_off:
+        yield _("At most {amount} off.", amount=amounts(terms.most_off))
+    if terms.valid_days:
+        yield _("To be used within {time}.", time=days(terms.valid_days))
+
+
+# --- what else earns -----------------------------------------------------------------------------
+
+
+def actions(rules: Rules) -> Iterator[str]:
+    """Points for what members do besides buying, and for friends."""
+    for action in rules.actions.values():
+        yield _action(action, rules.time_zone)
+    if rules.referral is not None:
+        yield from _referral(rules.referral)
+
+
+def _action(action: Action, zone: str) -> str:
+    said = _("{points} for: {name}", points=words.points(action.points), name=action.name)
+    limits = [
+        _("at most {n} times {period}", n=most, period=_(PERIOD_WORDS[period]))
+        for period, most in action.limits.items()
+    ]
+    clauses = [*limits, *(of_window(window, zone) for window in action.windows)]
+    return f"{said} ({'; '.join(clauses)})." if clauses else f"{said}."
+
+
+def _referral(referral: Referral) -> Iterator[str]:
+    if referral.referrer:
+        yield _("{points} for bringing a friend.", points=words.points(referral.referrer))
+    if referral.percent:
+        percent, worth = exact(referral.percent), amounts(referral.worth)
+        yield _(
+            "{percent} % of the friend's order for bringing them ({worth} a point).",
+            percent=percent,
+            worth=worth,
+        )
+    if referral.friend:
+        yield _("{points} for the friend.", points=words.points(referral.friend))
+    first = referral.order == "first"
+    yield (
+        _("The friend's first order counts.")
+        if first
+        else _("The friend's first order that suffices counts.")
+    )
+    if referral.minimum:
+        yield _("It has to come to {amount} or more.", amount=amounts(referral.minimum))
+    if referral.within_days is not None:
+        yield _("It has to be placed within {time}.", time=days(referral.within_days))
+
+
+# --- tiers ---------------------------------------------------------------------------------------
+
+
+def tiers(rules: Rules) -> Iterator[str]:
+    """What tiers there are, how one gets there and stays, and what they bring."""
+    ladder = rules.tiers
+    if ladder is None:
+        return
+    for level in ladder.levels:
+        yield _level(level, ladder)
+    yield from _counting(ladder)
+    for membership in ladder.memberships:
+        lasts = months(membership.months) if membership.months else days(membership.days)
+        what = ", ".join(sorted(membership.skus | membership.products))
+        name = next(level.name for level in ladder.levels if level.id == membership.tier)
+        yield _("Who buys {what} is {tier} for {time}.", what=what, tier=name, time=lasts)
+
+
+def _level(level: Level, ladder: Ladder) -> str:
+    if level.least is None:
+        line = _("{tier}: by membership or by our decision", tier=level.name)
+    elif level.least:
+        line = _("{tier}: from {count}", tier=level.name, count=_count(level.least, ladder))
+    else:
+        line = _("{tier}: for everybody", tier=level.name)
+    if level.keep is not None and level.keep != level.least:
+        line += ", " + _("kept with {count}", count=_count(level.keep, ladder))
+    brings = [*level.perks]
+    if level.discount:
+        brings.insert(0, _("{percent} % off", percent=words.number(Decimal(level.discount) / 100)))
+    if level.reward_discount:
+        percent = words.number(Decimal(level.reward_discount) / 100)
+        brings.append(_("rewards cost {percent} % fewer points", percent=percent))
+    if level.free_shipping:
+        brings.append(_("free shipping"))
+    return f"{line}. {'; '.join(brings)}." if brings else f"{line}."
+
+
+def _count(count: int, ladder: Ladder) -> str:
+    if ladder.by == "spend":
+        return words.money(count, ladder.currency)
+    number = words.number(count)
+    return {
+        "points_earned": _("{n} points earned", n=number),
+        "points_balance": _("a balance of {n} points", n=number),
+        "orders": _("{n} orders", n=number),
+        "visits": _("{n} days with an order", n=number),
+    }[ladder.by]
+
+
+def _counting(ladder: Ladder) -> Iterator[str]:
+    if ladder.by == "spend":
+        goods = ladder.spend_of == "goods"
+        yield _("Goods after discounts count.") if goods else _("All that was paid counts.")
+        for currency, factor in ladder.factors.items():
+            yield _("{currency} counts × {factor}.", currency=currency, factor=exact(factor))
+    yield {
+        "lifetime": _("All purchases count."),
+        "rolling": _("Purchases of the last {time} count.", time=months(ladder.rolling_months)),
+        "calendar_year": _("Purchases of the calendar year count."),
+        "membership_year": _year(ladder),
+    }[ladder.over]
+    if ladder.enter == "at_review":
+        yield _("One enters a tier at the review.")
+    yield from _leaving(ladder)
+    if ladder.reset:
+        yield _("Each change of tier begins the count anew.")
+    if ladder.this_order:
+        yield _("The order that reaches a tier is judged by it already.")
+
+
+def _year(ladder: Ladder) -> str:
+    lasts = days(ladder.year_days) if ladder.year_days else months(ladder.year_months)
+    if ladder.year_from == "entry":
+        return _("Purchases since the last change of tier count, for {time}.", time=lasts)
+    return _("Purchases of the membership year ({time}) count.", time=lasts)
+
+
+def _leaving(ladder: Ladder) -> Iterator[str]:
+    if ladder.leave == "never":
+        yield _("A tier that was reached stays.")
+        return
+    if ladder.leave == "at_once":
+        yield _("A tier is lost as soon as the count no longer suffices.")
+    else:
+        yield {
+            "month": _("It is looked at each month whether the tier stays."),
+            "quarter": _("It is looked at each quarter whether the tier stays."),
+            "year": _("It is looked at each year whether the tier stays."),
+            "membership_year": _("It is looked at each membership year whether the tier stays."),
+        }[ladder.review]
+    if ladder.drop == "one_step":
+        yield _("One tier down at most.")
+    if ladder.grace_days:
+        yield _("A drop waits {time}.", time=days(ladder.grace_days))
