@@ -73,6 +73,8 @@ def of_lines(lines: LineFilter) -> Iterator[str]:
     if lines.exclude_kinds != NOT_GOODS:
         left_out = ", ".join(_(KIND_WORDS[kind]) for kind in kinds)
         yield _("not {names}", names=left_out) if kinds else _("gift cards, tips and fees too")
+    if lines.free == "out":
+        yield _("not what costs nothing")
     if lines.discounted != "in":
         only = lines.discounted == "only"
         yield _("only what is discounted") if only else _("not what is discounted")

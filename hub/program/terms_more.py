@@ -8,10 +8,12 @@ from decimal import Decimal
 from hub import words
 from hub.i18n import gettext as _
 from hub.program.actions import Action
-from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, months, of_window
+from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, listed, months, of_window
 from hub.program.ladder import Ladder, Level
 from hub.program.referral import Referral
-from hub.program.rules import Expiry, PointsAsMoney, Reward, Rules
+from hub.program.rewards import Reward
+from hub.program.rules import Expiry, PointsAsMoney, Rules
+from hub.program.windows import Window
 
 
 def returning(rules: Rules) -> Iterator[str]:
@@ -73,22 +75,63 @@ def _expiry(expiry: Expiry) -> Iterator[str]:
 def rewards(rules: Rules) -> Iterator[str]:
     """What points buy, and how one pays with them."""
     for reward in rules.rewards.values():
-        yield _reward(reward)
+        yield _reward(reward, rules.time_zone)
     if rules.paying is not None:
         yield from _paying(rules.paying)
 
 
-def _reward(reward: Reward) -> str:
+def _reward(reward: Reward, zone: str) -> str:
+    points = words.points(reward.cost)
+    said = _("{points}: {name} ({what})", points=points, name=reward.name, what=_what(reward))
+    clauses = [*_reward_use(reward, zone), *_reward_limits(reward, zone)]
+    return f"{said}: {'; '.join(clauses)}." if clauses else f"{said}."
+
+
+def _what(reward: Reward) -> str:
+    """What one gets."""
+    products = ", ".join(reward.skus)
+    if reward.pieces:
+        what = _("{n} × {names}", n=reward.pieces, names=products)
+        if reward.percent is not None:
+            what += " " + _("{percent} % off", percent=words.number(Decimal(reward.percent) / 100))
+        return what
     if reward.percent is not None:
         what = _("{percent} % off", percent=words.number(Decimal(reward.percent) / 100))
+    elif reward.free_shipping:
+        what = _("free shipping")
     elif reward.perk:
-        what = reward.perk
+        return reward.perk
     else:
         what = _("{amount} off", amount=amounts(reward.amounts))
-    said = _("{points}: {name} ({what})", points=words.points(reward.cost), name=reward.name, what=what)
+    if reward.most:
+        what += ", " + _("at most {amount}", amount=amounts(reward.most))
+    return f"{what}, {products}" if products else what
+
+
+def _reward_use(reward: Reward, zone: str) -> Iterator[str]:
+    """Where and until when its code can be used."""
+    if reward.minimum:
+        yield _("bills of {amount} and more", amount=amounts(reward.minimum))
+    if reward.channels:
+        yield _("to be used in {names}", names=listed(reward.channels))
     if reward.valid_days:
-        said += ", " + _("to be used within {time}", time=days(reward.valid_days))
-    return f"{said}."
+        yield _("to be used within {time}", time=days(reward.valid_days))
+    if reward.valid_until is not None:
+        yield _("to be used {when}", when=of_window(Window(None, reward.valid_until), zone))
+
+
+def _reward_limits(reward: Reward, zone: str) -> Iterator[str]:
+    """When it can be had, and how often."""
+    if reward.starts is not None or reward.ends is not None:
+        yield _("to be had {when}", when=of_window(Window(reward.starts, reward.ends), zone))
+    if reward.stock is not None:
+        yield _("as long as the {n} last", n=words.number(reward.stock))
+    if reward.per_member is not None:
+        yield _("at most {n} for each member", n=words.number(reward.per_member))
+    if reward.per_day is not None:
+        yield _(
+            "at most {n} times {period}", n=words.number(reward.per_day), period=_(PERIOD_WORDS["day"])
+        )
 
 
 def _paying(terms: PointsAsMoney) -> Iterator[str]:
@@ -108,6 +151,8 @@ def _paying(terms: PointsAsMoney) -> Iterator[str]:
         yield _("At least {amount} off.", amount=amounts(terms.least_off))
     if terms.most_off:
         yield _("At most {amount} off.", amount=amounts(terms.most_off))
+    if terms.over_balance == "clamp":
+        yield _("Who wants to use more points than there are uses all there are.")
     if terms.valid_days:
         yield _("To be used within {time}.", time=days(terms.valid_days))
 
@@ -169,7 +214,7 @@ def tiers(rules: Rules) -> Iterator[str]:
         yield _level(level, ladder)
     yield from _counting(ladder)
     for membership in ladder.memberships:
-        lasts = months(membership.months) if membership.months else days(membership.days)
+        lasts = months(membership.months) if membership.months else days(membership.days or 0)
         what = ", ".join(sorted(membership.skus | membership.products))
         name = next(level.name for level in ladder.levels if level.id == membership.tier)
         yield _("Who buys {what} is {tier} for {time}.", what=what, tier=name, time=lasts)

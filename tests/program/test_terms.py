@@ -17,6 +17,7 @@ from hub.program.actions import Action
 from hub.program.brackets import Bracket
 from hub.program.ladder import Ladder, Level, Membership
 from hub.program.referral import Referral
+from hub.program.rewards import Reward
 from hub.program.rules import (
     Condition,
     EarnRule,
@@ -24,7 +25,6 @@ from hub.program.rules import (
     LineFilter,
     Multiplier,
     PointsAsMoney,
-    Reward,
     Rules,
 )
 from hub.program.segments import Segment
@@ -96,6 +96,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "exclude_skus": frozenset({"bag"}),
         "exclude_tags": frozenset({"old"}),
         "discounted": "out",
+        "free": "out",
     },
     Condition: {
         "minimum": {"VND": 70_000},
@@ -126,6 +127,18 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "percent": 700,
         "perk": "A cake",
         "valid_days": 7,
+        "free_shipping": True,
+        "skus": ("tea",),
+        "pieces": 7,
+        "most": {"VND": 70_000},
+        "minimum": {"VND": 700_000},
+        "starts": BEGIN,
+        "ends": BEGIN,
+        "valid_until": BEGIN,
+        "stock": 7,
+        "per_member": 7,
+        "per_day": 7,
+        "channels": frozenset({"shopify"}),
     },
     PointsAsMoney: {
         "points": 7,
@@ -138,6 +151,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "least_off": {"VND": 7_000},
         "most_off": {"VND": 70_000},
         "valid_days": 7,
+        "over_balance": "clamp",
     },
     Action: {
         "name": "a check-in",
@@ -184,6 +198,7 @@ FOLLOWS: Mapping[tuple[type, str], Mapping[str, Any]] = {
     (Rules, "combine"): {"earn": (PLAIN.earn[0], EarnRule("f", "per_order"))},
     (Rules, "stacking"): {"multipliers": (Multiplier("m", Fraction(2)), Multiplier("n", Fraction(3)))},
     (Rules, "grace_days"): {"expiry": Expiry(days=30)},
+    (Reward, "perk"): {"amounts": {}},
     (EarnRule, "percent"): {"kind": "percent"},
     (EarnRule, "brackets"): {"kind": "brackets"},
     (EarnRule, "reach"): {"kind": "brackets", "brackets": (Bracket({"VND": 7_000}),)},
