@@ -85,6 +85,18 @@ def decide(
     return Decided(before.progress.tier, after)
 
 
+def decisions(desk: Desk, member_id: int) -> list[dict[str, Any]]:
+    """What was decided about a member and those merged into them, newest first."""
+    rows = run(
+        desk.session,
+        """SELECT x.at, x.kind, x.tier, x.until, x.amount, x.reason, x.actor
+           FROM tier_acts x JOIN members m ON m.id = x.member_id
+           WHERE x.program_id = :program AND :member IN (m.id, m.alias_of) ORDER BY x.id DESC LIMIT 100""",
+        {"program": desk.program.id, "member": member_id},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
 def preview(desk: Desk, member_id: int, decision: Decision) -> Decided:
     """What `decide` would come to; raises what it would raise."""
     with rehearsal(desk.session):

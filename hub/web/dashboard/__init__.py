@@ -23,11 +23,12 @@ from hub.web.dashboard import (
     orders,
     quarantine,
     replays,
+    standing,
     static,
     visit,
 )
 
-AREAS = (channels, codes, deliveries, front, home, login, members, orders, quarantine, replays)
+AREAS = (channels, codes, deliveries, front, home, login, members, orders, quarantine, replays, standing)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()

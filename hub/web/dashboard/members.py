@@ -21,11 +21,13 @@ from hub.ledger.merging import NotMergeable, Shortfall
 from hub.members import search, view
 from hub.sync.doorbell import Doorbell
 from hub.transactions import browse, story
+from hub.web.dashboard import stands
 from hub.web.dashboard.visit import action, page, runtime, visit
 
 PAGE = 50
 TAB_WORDS: Mapping[str, str] = {
     "history": "History",
+    "tier": "Tier",
     "lots": "Lots",
     "orders": "Orders",
     "vouchers": "Codes",
@@ -139,6 +141,7 @@ def _head(session: Session, found: Any) -> dict[str, Any]:
     return {
         **view.balance(session, found.id, now),
         **view.outlook(session, found.id, now),
+        "standing": stands.in_brief(session, found),
         "phones": [k["value"] for k in keys if k["kind"] == "phone"],
         "emails": [k["value"] for k in keys if k["kind"] == "email"],
     }
@@ -207,6 +210,7 @@ def _identities(session: Session, found: Any) -> dict[str, Any]:
 
 _TABS = {
     "history": _history,
+    "tier": stands.tab,
     "lots": _lots,
     "orders": _orders,
     "vouchers": _vouchers,
