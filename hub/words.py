@@ -177,6 +177,7 @@ STEP_WORDS: Mapping[str, str] = {
     "whole_steps": "{each} for every full {per}: {amount} give {points}",
     "multiplier": "{rule}: times {factor} gives {points} more",
     "most_per_order": "at most {most} for one order: {points}",
+    "budget": "{rule}: all of its budget is given: {points}",
     "most_per_day": "at most {most} for one day: {points}",
     "most_per_week": "at most {most} for one week: {points}",
     "most_per_month": "at most {most} for one month: {points}",

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from hub.commands.budgets import budgets
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.commands.reassess import reassess
 from hub.errors import Refusal
@@ -171,6 +172,7 @@ def key(name: str, program: str | None, scopes: tuple[str, ...], as_json: bool) 
 
 
 command.add_command(reassess)
+command.add_command(budgets)
 
 
 def read_rules(file: Path) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from hub.program.ladder import Ladder
 from hub.program.referral import Referral
 from hub.program.rewards import ALL, Reward
 from hub.program.rules import (
+    Budget,
     Condition,
     EarnRule,
     Expiry,
@@ -169,6 +170,7 @@ def _earn(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
         when=_when(path, data, zone),
         alone=data["alone"],
         last=data["last"],
+        budget=_budget(data),
     )
 
 
@@ -188,6 +190,7 @@ def _multiplier(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> Multipl
         factor=Fraction(data["factor"]),
         lines=lines if lines != LineFilter() else None,
         when=_when(f"multipliers[{number}]", data, zone),
+        budget=_budget(data),
     )
 
 
@@ -258,6 +261,11 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         valid_days=data["valid_days"],
         over_balance=data["over_balance"],
     )
+
+
+def _budget(data: Mapping[str, Any]) -> Budget | None:
+    budget = Budget(data["budget"], data["budget_per_member"])
+    return budget if budget != Budget() else None
 
 
 def _caps(points: Mapping[str, Any]) -> dict[Period, int]:

@@ -7,7 +7,7 @@ sum to the points. Standard library only; nothing here raises: what earns nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from fractions import Fraction
 from typing import Any
@@ -93,6 +93,8 @@ class _Earned:
     steps: list[Step]
     more: Fraction = Fraction(0)
     """What multipliers add."""
+    campaigns: dict[str, Fraction] = field(default_factory=dict)
+    """Rule with a budget -> the points it gives here."""
 
     @property
     def total(self) -> Fraction:
@@ -105,12 +107,24 @@ def _recompute(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
         why, steps = next(iter(idle), ("nothing_left_that_earns", []))
         numbers = {"currency": basket.currency} if why == "currency_earns_nothing" else {}
         return _nothing(why, steps, **numbers)
+    before: list[_Earned] = []
     for one in earned:
-        _multiply(rules, one, basket, buyer)
+        _multiply(rules, one, basket, buyer, [] if rules.combine == "best" else before)
+        before.append(one)
     if rules.combine == "best":
         earned = [max(earned, key=lambda one: one.total)]
     steps = [step for one in earned for step in one.steps]
-    return _finished(rules, sum((one.total for one in earned), Fraction(0)), steps, buyer)
+    judged = _finished(rules, sum((one.total for one in earned), Fraction(0)), steps, buyer)
+    return replace(judged, campaigns=_campaigns(earned)) if rules.budgets else judged
+
+
+def _campaigns(earned: Sequence[_Earned]) -> dict[str, int]:
+    """What each rule with a budget gives, over all rules whose points it multiplied."""
+    given: dict[str, Fraction] = {}
+    for one in earned:
+        for rule, points in one.campaigns.items():
+            given[rule] = given.get(rule, Fraction(0)) + points
+    return {rule: rounded(points, "up") for rule, points in given.items()}
 
 
 def _by_rules(
@@ -129,12 +143,30 @@ def _by_rules(
             continue
         one = _by_rule(rule, basket)
         if isinstance(one, _Earned):
+            _within_budget(one, buyer)
             earned.append(one)
             if rule.alone or rule.last:
                 break
         else:
             idle.append(one)
     return earned, idle
+
+
+def _within_budget(one: _Earned, buyer: Buyer) -> None:
+    """Cut a rule's own points to what is left of its budget."""
+    rule = one.rule
+    if rule.budget is None:
+        return
+    cut = _cut(rule.id, one.points, buyer)
+    if cut:
+        one.points -= cut
+        one.steps.append({"code": "budget", "points": text(-cut), "rule": rule.id})
+    one.campaigns[rule.id] = one.points
+
+
+def _cut(rule: str, points: Fraction, buyer: Buyer) -> Fraction:
+    """By how much points exceed what is left of a rule's budget."""
+    return max(Fraction(0), points - buyer.allowed[rule]) if rule in buyer.allowed else Fraction(0)
 
 
 CAPPED = {
@@ -378,8 +410,11 @@ def _is_hour(hours: tuple[time, time] | None, moment: time) -> bool:
 # --- multipliers ---------------------------------------------------------------------------------
 
 
-def _multiply(rules: Rules, earned: _Earned, basket: Basket, buyer: Buyer) -> None:
-    """Add what each multiplier adds to one rule's points, one after the other, a step each."""
+def _multiply(
+    rules: Rules, earned: _Earned, basket: Basket, buyer: Buyer, before: Sequence[_Earned]
+) -> None:
+    """Add what each multiplier adds to one rule's points, one after the other, a step each. `before`: other
+    rules' points that were multiplied, of which a multiplier's budget has given."""
     so_far: list[Multiplier] = []
     as_sold = rules.minimum_after_refund == "as_at_sale"
     for multiplier in rules.multipliers:
@@ -391,6 +426,21 @@ def _multiply(rules: Rules, earned: _Earned, basket: Basket, buyer: Buyer) -> No
             step = {"code": "multiplier", "points": text(more), "rule": multiplier.id}
             earned.steps.append({**step, "factor": text(multiplier.factor)})
             earned.more += more
+        if multiplier.budget is not None:
+            given = sum((one.campaigns.get(multiplier.id, Fraction(0)) for one in before), Fraction(0))
+            _multiplied_within_budget(multiplier, earned, more, buyer, given)
+
+
+def _multiplied_within_budget(
+    multiplier: Multiplier, earned: _Earned, more: Fraction, buyer: Buyer, given: Fraction
+) -> None:
+    """Cut what a multiplier adds to what is left of its budget. `given`: what it has added to other rules'
+    points of this bill."""
+    cut = min(more, _cut(multiplier.id, more + given, buyer))
+    if cut:
+        earned.more -= cut
+        earned.steps.append({"code": "budget", "points": text(-cut), "rule": multiplier.id})
+    earned.campaigns[multiplier.id] = more - cut
 
 
 def _surplus(
@@ -448,7 +498,12 @@ def _share(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
         "amount": original,
         "currency": basket.currency,
     }
-    return Judgement(kept, (*booked.steps, step), None if kept else "nothing_left_that_earns")
+    why = None if kept else "nothing_left_that_earns"
+    shares = {
+        rule: rounded(Fraction(points * left, original), "up")
+        for rule, points in booked.campaigns.items()
+    }
+    return Judgement(kept, (*booked.steps, step), why, shares)
 
 
 def _goods(basket: Basket, *, as_sold: bool) -> int:

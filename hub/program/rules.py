@@ -105,6 +105,14 @@ ANYTIME = Condition()
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How many points a rule gives at most, over all sales; at least one of them is set (rules.md B4)."""
+
+    total: int | None = None
+    per_member: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EarnRule:
     """One way points come about."""
 
@@ -134,6 +142,7 @@ class EarnRule:
     """It applies only where no earlier rule did, and then no later one does."""
     last: bool = False
     """Where it applies, no later rule does."""
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,7 @@ class Multiplier:
     lines: LineFilter | None = None
     """None: all points of the bill; else those that its lines bring."""
     when: Condition = ANYTIME
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +247,8 @@ class Rules:
     referral: Referral | None = None
     tiers: Ladder | None = None
     segments: tuple[Segment, ...] = ()
+    budgets: Mapping[str, Budget] = field(init=False, compare=False, default_factory=dict)
+    """Rule -> its budget."""
     has_ordinals: bool = field(init=False, compare=False, default=False)
     """Whether a rule asks which order of the buyer it is."""
     needed: frozenset[str] = field(init=False, compare=False, default=frozenset())
@@ -245,6 +257,9 @@ class Rules:
     def __post_init__(self) -> None:
         conditions = [r.when for r in self.earn] + [m.when for m in self.multipliers]
         object.__setattr__(self, "has_ordinals", any(when.is_ordinal for when in conditions))
+        own = {r.id: r.budget for r in self.earn if r.budget is not None}
+        own |= {m.id: m.budget for m in self.multipliers if m.budget is not None}
+        object.__setattr__(self, "budgets", own)
         object.__setattr__(self, "needed", needs(self))
 
 
@@ -261,6 +276,8 @@ class Buyer:
     """Which of the buyer's orders it is, from 1; None: it is none, or nobody asks."""
     earned: Mapping[Period, int] = field(default_factory=dict)
     """What earlier sales of the day, week ... earn; only as far as the rules cap it."""
+    allowed: Mapping[str, int] = field(default_factory=dict)
+    """Rule -> what is left of its budget for this sale; a rule that is not named may give any number."""
 
 
 NOBODY = Buyer()
@@ -314,6 +331,8 @@ class Judgement:
     """Ordered; each has a `code`, its numbers, and `points` as an exact text; they sum to `points`."""
     why: str | None = None
     """When there are no points: the stable code of the reason."""
+    campaigns: Mapping[str, int] = field(default_factory=dict)
+    """Rule with a budget -> the points it gives, rounded up."""
 
 
 def in_force(known: Sequence[Rules], at: datetime) -> Rules:
@@ -324,7 +343,8 @@ def in_force(known: Sequence[Rules], at: datetime) -> Rules:
 def needs(rules: Rules) -> frozenset[str]:
     """What the rules look at beyond the message. `categories`: of products; a sale whose message lacks
     them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock.
-    `history`: what they bought before. `windows`: the member's other sales (rules.md B3)."""
+    `history`: what they bought before. `windows`: the member's other sales (rules.md B3).
+    `budgets`: what campaigns have given to everybody (B4)."""
     filters = [rule.lines for rule in rules.earn]
     filters += [m.lines for m in rules.multipliers if m.lines is not None]
     conditions = [r.when for r in rules.earn] + [m.when for m in rules.multipliers]
@@ -337,4 +357,6 @@ def needs(rules: Rules) -> frozenset[str]:
         found.add("history")
     if rules.caps or rules.has_ordinals:
         found |= {"member", "windows"}
+    if rules.budgets:
+        found |= {"member", "budgets"}
     return frozenset(found)

@@ -23,6 +23,12 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ROUNDINGS = ("half_up", "down", "up")
 
 
+def _most() -> fields.Integer:
+    return fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
+    )
+
+
 class WhenSchema(_Strict):
     """What rules and multipliers share: the bills and lines they are about."""
 
@@ -40,6 +46,8 @@ class WhenSchema(_Strict):
         load_default=list,
         validate=validate.Length(max=100),
     )
+    budget = _most()
+    budget_per_member = _most()
     every_nth = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(2, 1_000_000)
     )
@@ -153,12 +161,6 @@ class MultiplierSchema(WhenSchema):
     factor = Amount(required=True, validate=validate.Range(max=1000))
 
 
-def _most() -> fields.Integer:
-    return fields.Integer(
-        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
-    )
-
-
 class PointsSchema(_Strict):
     """`[points]`: how rules are put together, availability, expiry, refunds, debt."""
 
@@ -265,3 +267,16 @@ class DocumentSchema(_Strict):
             twice = next((i for i in ids if ids.count(i) > 1), None)
             if twice:
                 raise ValidationError(_("the id {twice!r} is used twice", twice=twice), name)
+        ids = [rule["id"] for rule in data.get("earn", ()) if rule.get("id")]
+        for multiplier in data.get("multipliers", ()):
+            if (multiplier["budget"] or multiplier["budget_per_member"]) and multiplier["id"] in ids:
+                twice = multiplier["id"]
+                raise ValidationError(_("the id {twice!r} is used twice", twice=twice), "multipliers")
+
+    @validates_schema
+    def budgets_have_names(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A budget goes on over versions of the document: by the id of its rule."""
+        for name in ("earn", "multipliers"):
+            for rule in data.get(name, ()):
+                if (rule["budget"] or rule["budget_per_member"]) and not rule["id"]:
+                    raise ValidationError(_("a rule with a budget needs an id"), name)

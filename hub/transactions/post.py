@@ -21,7 +21,8 @@ from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, Rules, in_force
-from hub.transactions import bringing, context, memberships, standing, windows
+from hub.transactions import bringing, budgets, context, memberships, standing, windows
+from hub.transactions.budgets import Budgets
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
 from hub.transactions.merge import Amounts, Contribution, Fold, amounts, asked_to_pay, fold
@@ -580,25 +581,29 @@ def _post(
     targets = [*_targets(transactions), *map(_target, asking)]
     concerned = bringing.concerned(session, ground, transactions)
     looks_around = windows.asked(ground)
+    spending = budgets.lock(session, ground, transactions)
     idle = any(rules.idle_days or rules.idle_year for rules in ground.versions)
     also_locked = {*also_locked, *concerned}
-    if not targets and not also_locked and not looks_around and not idle:
+    if not targets and not also_locked and not (looks_around or idle or spending):
         return
 
     def judged(locked: Locked) -> list[Target]:
         held.append(locked)
         if tiers:
             memberships.store(session, ground, transactions)
-        if asking or looks_around:
-            _judge_in_context(session, ground, transactions, asking, locked)
+        if asking or looks_around or spending:
+            _judge_in_context(session, ground, transactions, asking, locked, spending)
         return _targets(transactions)
 
     changes = post_targets(
         session,
         ground.program_id,
         targets,
-        also_locked={*also_locked, *_members(transactions if tiers or looks_around or idle else asking)},
-        judged=judged if asking or tiers or looks_around else None,
+        also_locked={
+            *also_locked,
+            *_members(transactions if tiers or looks_around or idle or spending else asking),
+        },
+        judged=judged if asking or tiers or looks_around or spending else None,
         chain_key=ground.chain_key,
         actor=ground.actor,
         now=ground.now,
@@ -632,12 +637,20 @@ def _judge_in_context(
     transactions: Sequence[Transaction],
     asking: Sequence[Transaction],
     locked: Locked,
+    spending: Budgets | None,
 ) -> None:
     """Judge for whom was sold to; rows that come out otherwise than without are written again."""
     before = {t.id: (t.verdict, t.review) for t in asking}
     contexts = context.judge_again(session, ground, asking, locked) if asking else {}
     if windows.asked(ground):
-        windows.Windows.read(session, ground, transactions, locked).judge(contexts)
+        windows.Windows.read(session, ground, transactions, locked).judge(contexts, spending)
+    elif spending is not None:
+        for transaction in asking:
+            buyer = contexts[transaction.id].buyer
+            windows.judge_within(ground, transaction, buyer, spending)
+    if spending is not None:
+        spending.free(transactions)
+        spending.store(session)
     for transaction in asking:
         if transaction.verdict is not None:
             _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)

@@ -25,6 +25,7 @@ from hub.program.windows import Period, period
 from hub.transactions.judge import judge
 
 if TYPE_CHECKING:
+    from hub.transactions.budgets import Budgets
     from hub.transactions.context import Context
     from hub.transactions.post import Ground, Key, Transaction
 
@@ -104,7 +105,7 @@ class Windows:
         """A sale of a channel whose connector is not installed any more stays as it is."""
         return one.order[1] in self.ground.traits
 
-    def judge(self, contexts: Mapping[int, Context]) -> None:
+    def judge(self, contexts: Mapping[int, Context], budgets: Budgets | None = None) -> None:
         """Judge the sales of the batch that ask, in their order, knowing what comes before each."""
         for placed in self.placed.values():
             count = 0
@@ -114,31 +115,45 @@ class Windows:
                 transaction = self.told.get(one.id)
                 if transaction is not None and one.id in contexts:
                     buyer = contexts[one.id].buyer
-                    self._judge(transaction, buyer, count if one.counts else None, sums)
+                    known = self._known(transaction, buyer, count if one.counts else None, sums)
+                    judge_within(self.ground, transaction, known, budgets)
                 points = one.points if transaction is None else _points(transaction)
                 for of, start in _periods(self.ground, one.order[0]):
                     sums[of, start] += points
 
-    def _judge(
+    def _known(
         self,
         transaction: Transaction,
         buyer: Buyer,
         ordinal: int | None,
         sums: Mapping[tuple[Period, datetime | None], int],
-    ) -> None:
-        sale, fold, verdict = transaction.sale, transaction.fold, transaction.verdict
-        assert sale is not None
-        assert fold is not None
+    ) -> Buyer:
+        """The buyer with what comes before this sale."""
+        verdict, at = transaction.verdict, transaction.placed_at
         assert verdict is not None
-        assert transaction.placed_at is not None
+        assert at is not None
         zone = verdict.rules.time_zone
-        earned = {
-            of: sums.get((of, period(of, transaction.placed_at, zone).starts), 0)
-            for of in verdict.rules.caps
-        }
-        known = replace(buyer, ordinal=ordinal, earned=earned)
-        situation = self.ground.situations[transaction.key[0]]
-        transaction.verdict = judge(sale, fold, transaction.line_facts, situation, known)
+        starts = {of: period(of, at, zone).starts for of in verdict.rules.caps}
+        earned = {of: sums.get((of, start), 0) for of, start in starts.items()}
+        return replace(buyer, ordinal=ordinal, earned=earned)
+
+
+def judge_within(
+    ground: Ground, transaction: Transaction, buyer: Buyer, budgets: Budgets | None
+) -> None:
+    """Judge a sale for a buyer of whom everything is known, within the budgets of its campaigns (B4). A
+    sale that waits for something reserves nothing."""
+    sale, fold, verdict = transaction.sale, transaction.fold, transaction.verdict
+    assert sale is not None
+    assert fold is not None
+    assert verdict is not None
+    situation = ground.situations[transaction.key[0]]
+    found = judge(sale, fold, transaction.line_facts, situation, buyer)
+    if budgets is not None and verdict.rules.budgets and transaction.review != "needed":
+        allowed = budgets.allowed(transaction, verdict.rules, found.judgement.campaigns)
+        known = replace(buyer, allowed=allowed)
+        found = judge(sale, fold, transaction.line_facts, situation, known)
+    transaction.verdict = found
 
 
 def asked(ground: Ground) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hub.program import store
 from tests.actions.conftest import DOCUMENT
 from tests.hubs import Hub, running_hub
 from tests.people import add
@@ -58,3 +59,16 @@ def test_whose_points_expire_next_is_listed(hub: Hub, run: Command) -> None:  # 
     (row,) = run("expiring", "--days", "40")
     assert (row["member"], row["points"], row["email"]) == ("mem_ann", 20, "ann@x.vn")
     assert run("expiring", "--days", "10") == []
+
+
+def test_budgets_show_what_is_left_of_those_in_force(hub: Hub, run: Command) -> None:  # noqa: F811
+    assert run("program", "budgets") == []
+    with hub.runtime.sessions.begin() as session:
+        now = hub.runtime.clock()
+        document = {
+            "earn": {"id": "tet", "per": {"VND": "10000"}, "budget": 500, "budget_per_member": 20}
+        }
+        store.add_version(session, hub.program, document, effective_from=now, now=now, actor="test")
+    assert run("program", "budgets") == [
+        {"rule": "tet", "given": 0, "budget": 500, "left": 500, "per_member": 20}
+    ]
