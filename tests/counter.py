@@ -31,10 +31,8 @@ class Counter:
     def sell(self, number: int, net: int, at: str, phone: str = PHONE, **more: Any) -> None:
         """A paid sale of one line. `more` replaces fields of the message."""
         version = self._next(f"sale-{number}")
-        customer = {"phone": phone} if phone else None
-        self._send(
-            signed.till_sale(number, phone, net, version, placed_at=at, customer=customer, **more)
-        )
+        fields = {"customer": {"phone": phone} if phone else None, "placed_at": at, **more}
+        self._send(signed.till_sale(number, phone, net, version, **fields))
 
     def take_back(self, number: int, amount: int, at: str = "2026-12-01T00:00:00Z") -> None:
         """Money back on a sale."""

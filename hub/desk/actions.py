@@ -15,6 +15,7 @@ from hub.members import view
 from hub.members.resolve import Mention, resolve
 from hub.program import store
 from hub.program.rules import in_force
+from hub.transactions import standing
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of ours a caller's clock may be."""
@@ -60,6 +61,7 @@ def act(desk: Desk, member_id: int, action: str, *, key: str, at: datetime | Non
     done = record_action(desk.session, deed, rules)
     if done.points and not done.repeated:
         desk.note("action.recorded", done.id, event=action, points=done.points)
+        standing.look_again(desk.session, rules, [member.id])
         desk.tell_balances([member.id])
     return done
 

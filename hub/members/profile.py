@@ -13,7 +13,7 @@ from hub.bulk import arrays, run, unnest
 from hub.canonical import Customer
 from hub.members.resolve import Directory, Mention
 
-__all__ = ["Customer", "Mention", "follow", "follow_earlier", "update"]
+__all__ = ["Customer", "Mention", "follow", "follow_earlier", "learn_birthdays", "update"]
 
 _PROFILE = {
     "id": "bigint",
@@ -48,6 +48,23 @@ def update(
         consents += _consents(member, mention.channel_id, customer)
     _write_profiles(session, newest)
     _write_consents(session, program_id, consents)
+
+
+def learn_birthdays(session: Session, directory: Directory, told: Iterable[tuple[Mention, str]]) -> None:
+    """Take birthdays that sales tell over where none is known: a record of the customer knows better."""
+    found = {directory.find(mention): _birthday(text) for mention, text in told}
+    rows = [
+        {"id": member, "birthday": day}
+        for member, day in sorted((m, d) for m, d in found.items() if m is not None and d is not None)
+    ]
+    if rows:
+        columns = {"id": "bigint", "birthday": "date"}
+        run(
+            session,
+            f"""UPDATE members m SET birthday = r.birthday FROM {unnest(columns)}
+                WHERE m.id = r.id AND m.birthday IS NULL""",
+            arrays(columns, rows),
+        )
 
 
 def follow(

@@ -24,6 +24,7 @@ from hub.program.rules import Rules
 from hub.redemption.limits import NotOffered, check_member, lock_stock
 from hub.redemption.taking_back import code_pushes
 from hub.redemption.uses import code_key
+from hub.transactions import standing
 
 
 class NoSuchReward(LookupError):
@@ -162,6 +163,7 @@ def _buy(
     )
     for event in ("held", "committed"):
         _note(session, order, row_id, event)
+    standing.look_again(session, rules, [order.member_id])
     return row_id
 
 

@@ -16,6 +16,7 @@ from hub.program.rules import Rules, in_force
 from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.sync.process import balance_pushes
+from hub.transactions import standing
 
 log = structlog.get_logger()
 
@@ -62,8 +63,10 @@ def _record_one(
         program.id, occasion.member_id, occasion.action, occasion.key, occasion.at, ACTOR,
         runtime.chain_key,
     )  # fmt: skip
-    done = record_action(session, deed, in_force(versions, occasion.at))
+    rules = in_force(versions, occasion.at)
+    done = record_action(session, deed, rules)
     if done.points and not done.repeated:
+        standing.look_again(session, rules, [occasion.member_id])
         its = channels.of_program(session, program.id)
         deliveries.enqueue(session, balance_pushes(runtime, program.id, its, [occasion.member_id]))
     return not done.repeated

@@ -240,8 +240,18 @@ class Batch:
         profile.follow_earlier(session, self.program_id, directory)
         # before anything is judged: a birthday counts for the sale that came with it
         profile.update(session, self.program_id, good_customers(self.good, self.ground), directory)
+        profile.learn_birthdays(session, directory, self._birthdays())
         uses.plan_where_known(session, self.program_id, directory.newly_known(), self.channels.values())
         return directory
+
+    def _birthdays(self) -> list[tuple[profile.Mention, str]]:
+        """Those that sales tell of their buyers."""
+        sales = [(a.key[0], a.contribution.body) for a in self.arrivals]
+        return [
+            (mention_of(self.ground, channel, s.customer, s.placed_at), s.customer.birthday)
+            for channel, s in sales
+            if isinstance(s, Sale) and s.customer is not None and s.customer.birthday
+        ]
 
     def post(self, session: Session, directory: Directory, started: float) -> None:
         """Merge, judge, post, tell the channels, finish. Raises `Collision`, `RootChanged`: do it again."""

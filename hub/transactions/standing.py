@@ -88,6 +88,19 @@ def refresh(
     return _store_standings(session, program_id, ways, now)
 
 
+def look_again(session: Session, rules: Rules, member_ids: Collection[int]) -> None:
+    """Points came or went: the sweeper looks at these members at once. Nothing where no tier counts
+    points (who asks in the meantime is answered by a replay anyway)."""
+    if rules.tiers is None or not rules.tiers.by.startswith("points"):
+        return
+    run(
+        session,
+        """UPDATE tier_standings s SET due_at = clock_timestamp() FROM members m
+           WHERE m.id = ANY(:ids) AND s.member_id = coalesce(m.alias_of, m.id)""",
+        {"ids": sorted(member_ids)},
+    )
+
+
 def forget(session: Session, member_id: int) -> None:
     """Nothing is stored of a member who is an alias now."""
     for table in ("tier_history", "tier_standings"):

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,6 @@ def test_in_any_order_of_arrival_reassessing_ends_where_order_would_have(
     with hub.runtime.sessions() as session:
         late = reassess.members(session, here.program.id)
     for member in late:
-        carry_out(hub.runtime, here.program, "test", lambda d, m=member: reassess.reassess(d, m))
+        carry_out(hub.runtime, here.program, "test", partial(reassess.reassess, member_id=member))
     assert seen(here) == ordered
     hub.assert_clean()

@@ -59,6 +59,21 @@ def test_a_birthday_told_of_in_the_same_batch_counts_for_its_sale(hub: Hub, till
     assert hub.balance(phone=PHONE) == 20
 
 
+def test_a_birthday_that_the_sale_itself_tells_counts_unless_a_record_knows_better(
+    hub: Hub, till: Counter
+) -> None:
+    till.sell(
+        1, 100_000, "2026-11-02T00:00:00Z", customer={"phone": "0912345678", "birthday": "1990-11-15"}
+    )
+    till.work()
+    assert hub.balance(phone=PHONE) == 20
+    till.sell(
+        2, 100_000, "2026-05-02T00:00:00Z", customer={"phone": "0912345678", "birthday": "1990-05-15"}
+    )
+    till.work()
+    assert hub.balance(phone=PHONE) == 30, "the first that was told stays"
+
+
 def test_a_guest_is_nobody_and_earns_as_the_bill_alone_says(hub: Hub, till: Counter) -> None:
     till.sell(1, 100_000, "2026-11-02T00:00:00Z", phone="")
     till.work()

@@ -224,3 +224,56 @@ def test_a_sale_given_to_somebody_else_counts_there(hub: Hub, till: Counter) -> 
     assert tier(hub) == "gold"
     carry_out(hub.runtime, hub.program, "test", lambda d: claims.release(d, guest.public_id))
     assert tier(hub) == "member"
+
+
+def test_two_members_who_are_one_have_the_tier_of_both(hub: Hub, till: Counter) -> None:
+    from hub.desk import merging
+    from hub.desk.place import carry_out
+
+    till.sell(1, 600_000, day(1))
+    till.sell(2, 600_000, day(2), phone="0912345679")
+    till.work()
+    one, other = (row.id for row in hub.rows("SELECT id FROM members ORDER BY id"))
+    carry_out(hub.runtime, hub.program, "test", lambda d: merging.merge(d, other, one))
+    assert tier(hub) == "gold"
+    assert history(hub) == [("member", "reached"), ("gold", "reached")]
+    till.sell(3, 100_000, day(3), phone="0912345679")
+    till.work()
+    assert points(hub)["sale-3"] == 20
+    carry_out(hub.runtime, hub.program, "test", lambda d: merging.unmerge(d, other, one))
+    assert [row.tier for row in hub.rows("SELECT tier FROM tier_standings")] == ["member", "member"]
+    hub.assert_clean()
+
+
+def test_a_balance_that_is_spent_is_looked_at_again(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The tier is right at once for whoever asks; what is stored follows with the next sweep."""
+    from hub.desk import tiers as desk_tiers
+    from hub.desk.place import Desk, carry_out
+    from hub.program import store
+    from hub.redemption.redeem import Order, redeem
+    from hub.sync import standings
+
+    levels = [{"id": "member", "name": "Member", "from": 0}, {"id": "gold", "name": "Gold", "from": 100}]
+    document = {
+        "earn": DOCUMENT["earn"],
+        "tiers": {"by": "points_balance", "leave": "at_once", "levels": levels},
+        "rewards": [{"id": "tea", "name": "Tea", "cost": 50, "perk": "A tea"}],
+    }
+    with running_hub(database, redis_url, tmp_path, document=document, slug="tea") as hub:
+        till = Counter(hub)
+        till.sell(1, 1_000_000, day(1))
+        till.work()
+        assert tier(hub) == "gold"
+        (ann,) = hub.rows("SELECT id FROM members")
+
+        def buy(desk: Desk) -> str | None:
+            rules = store.versions(desk.session, desk.program)[0]
+            order = Order(desk.program.id, ann.id, "tea", "test", hub.runtime.chain_key)
+            redeem(desk.session, order, rules, [])
+            return desk_tiers.of(desk, ann.id).progress.tier
+
+        assert carry_out(hub.runtime, hub.program, "test", buy) == "member"
+        assert standings.review_due(hub.runtime) == 1
+        assert (tier(hub), standings.review_due(hub.runtime)) == ("member", 0)
