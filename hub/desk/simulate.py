@@ -21,6 +21,7 @@ from hub.members.resolve import Directory, Mention, look_up
 from hub.outbox import channels
 from hub.outbox.channels import Channel
 from hub.program import store
+from hub.program.expiry import NOT_YET
 from hub.program.nudges import Nudge, nudges
 from hub.program.rules import Rules
 from hub.sync.ground import ground_of
@@ -57,7 +58,8 @@ class Simulated:
     steps: Sequence[Mapping[str, Any]]
     why: str | None
     rules: Rules
-    available_at: datetime
+    available_at: datetime | None
+    """None: once the order is handed over."""
     expires_at: datetime | None
     member: str | None = None
     """Public id of who would get them."""
@@ -156,7 +158,7 @@ def _simulated(
         steps=verdict.judgement.steps,
         why=verdict.judgement.why,
         rules=verdict.rules,
-        available_at=verdict.available_at,
+        available_at=verdict.available_at if verdict.available_at != NOT_YET else None,
         expires_at=verdict.expires_at,
         change=posted.change,
         waits_for=posted.waiting_for,

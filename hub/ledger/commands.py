@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -22,6 +22,8 @@ from hub.ledger.lots import Book
 from hub.ledger.write import write
 
 _TRIES = 5
+UNKNOWN = datetime(9999, 1, 1, tzinfo=UTC)
+"""The availability of points that wait for something without a date."""
 
 
 class NotEnoughPoints(Exception):
@@ -211,7 +213,7 @@ def _refuse_overdraft(present: Book, need: int, locked: Locked) -> None:
     waiting = [
         lot.available_at
         for lot in present.lots.values()
-        if lot.remaining and lot.available_at > locked.now
+        if lot.remaining and locked.now < lot.available_at < UNKNOWN
     ]
     raise NotEnoughPoints(need, available, present.pending(locked.now), min(waiting, default=None))
 

@@ -108,7 +108,8 @@ def outlook(session: Session, member_id: int, now: datetime) -> dict[str, Any]:
     times are None where there is nothing."""
     row = run(
         session,
-        """SELECT min(l.available_at) FILTER (WHERE l.available_at > :now) AS vests_at,
+        """SELECT min(l.available_at) FILTER (WHERE l.available_at > :now
+                                               AND l.available_at < '9999-01-01Z') AS vests_at,
                   coalesce(sum(l.remaining) FILTER (WHERE l.expires_at <= :soon AND l.expires_at > :now), 0)
                       AS expiring,
                   min(l.expires_at) FILTER (WHERE l.expires_at <= :soon AND l.expires_at > :now) AS expires_at
@@ -120,12 +121,14 @@ def outlook(session: Session, member_id: int, now: datetime) -> dict[str, Any]:
 
 
 def lots(session: Session, member_id: int) -> list[dict[str, Any]]:
-    """Open lots, soonest expiry first; `key` and `transaction` say where they came from."""
+    """Open lots, soonest expiry first; `key` and `transaction` say where they came from. `available_at` is
+    None while an order is not handed over whose points wait for that."""
     return [
         dict(row._mapping)
         for row in run(
             session,
-            """SELECT l.granted, l.remaining, l.placed_at, l.available_at, l.expires_at, l.key,
+            """SELECT l.granted, l.remaining, l.placed_at, nullif(l.available_at, '9999-01-01Z') AS available_at,
+                      l.expires_at, l.key,
                       t.public_id AS transaction, t.number
                FROM lots l JOIN accounts a ON a.id = l.account_id
                LEFT JOIN transactions t ON t.program_id = a.program_id

@@ -115,6 +115,7 @@ def rules(
         caps=_caps(points),
         partial_refund=points["partial_refund"],
         minimum_after_refund=points["minimum_after_refund"],
+        available_from=points["available_from"],
         available_after_days=points["available_after_days"],
         expiry=Expiry(
             points["expire_after_days"],

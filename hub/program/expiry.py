@@ -8,20 +8,29 @@ clamps (31 January and a month is the last of February), a fixed 29 February fal
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from hub.program.days import months_later
 from hub.program.rules import Expiry, PeriodEnd, Rules
 
+NOT_YET = datetime(9999, 1, 1, tzinfo=UTC)
+"""When points become available of an order that nobody has handed over yet: nobody knows."""
 
-def availability(rules: Rules, earned_at: datetime) -> tuple[datetime, datetime | None]:
+
+def availability(
+    rules: Rules, earned_at: datetime, fulfilled_at: datetime | None = None
+) -> tuple[datetime, datetime | None]:
     """When points of a sale become available, and when they expire (None: never): whole days after
-    the day of the sale; an expiry counts from availability."""
-    zone = ZoneInfo(rules.time_zone)
-    available = earned_at
+    the day of the sale, or of its hand-over where the rules wait for that; an expiry counts from
+    availability, and is not known before that is."""
+    zone, available = ZoneInfo(rules.time_zone), earned_at
+    if rules.available_from == "fulfilled":
+        if fulfilled_at is None:
+            return NOT_YET, None
+        available = max(earned_at, fulfilled_at)
     if rules.available_after_days:
-        day = earned_at.astimezone(zone).date() + timedelta(days=rules.available_after_days)
+        day = available.astimezone(zone).date() + timedelta(days=rules.available_after_days)
         available = _start_of(day, zone, earned_at)
     return available, expires_at(rules.expiry, available, rules.time_zone)
 

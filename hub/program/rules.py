@@ -219,6 +219,8 @@ class Rules:
     """What all sales of a member earn at most in a day, week, month, year, or ever (rules.md B3)."""
     partial_refund: Literal["recompute", "share"] = "recompute"
     minimum_after_refund: Literal["recheck", "as_at_sale"] = "recheck"
+    available_from: Literal["placed", "fulfilled"] = "placed"
+    """Whether points wait until the order is handed over."""
     available_after_days: int = 0
     expiry: Expiry = Expiry()
     spend_first: Literal["expiry", "earned"] = "expiry"

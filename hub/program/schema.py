@@ -175,6 +175,7 @@ class PointsSchema(_Strict):
     most_per_member = _most()
     partial_refund = _choice("recompute", "share", default="recompute")
     minimum_after_refund = _choice("recheck", "as_at_sale", default="recheck")
+    available_from = _choice("placed", "fulfilled", default="placed")
     available_after_days = fields.Integer(
         strict=True, load_default=0, validate=validate.Range(0, MAX_DAYS)
     )

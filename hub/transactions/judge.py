@@ -77,7 +77,7 @@ def judge(
     earned_at = placed_at
     if rules.earn_date == "paid":
         earned_at = sale.paid_at or placed_at
-    available_at, expires_at = availability(rules, earned_at)
+    available_at, expires_at = availability(rules, earned_at, fold.fulfilled_at)
     ignored = why_ignored(sale) or _ignored_here(sale, situation, placed_at)
     standing = _standing(sale, void=fold.void)
     asks = standing == "paid" and not ignored and "categories" in rules.needed

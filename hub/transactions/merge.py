@@ -60,6 +60,8 @@ class Fold:
     """Different bytes carry the same (version, as_of): ask the platform (A2)."""
     placed_at: datetime | None
     """The least value ever seen (A9); so is the sale's `paid_at`, which some messages leave out."""
+    fulfilled_at: datetime | None = None
+    """When a message first said that it was handed over; None: the winning one says that it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,16 @@ def fold(contributions: Iterable[Contribution], traits: Traits) -> Fold:
         winners=tuple(sorted(deciding)),
         ambiguous=_is_ambiguous(snapshots, winner),
         placed_at=min(_sale(c).placed_at for c in snapshots),
+        fulfilled_at=_fulfilled_at(snapshots, sale),
     )
+
+
+def _fulfilled_at(snapshots: Sequence[Contribution], sale: Sale) -> datetime | None:
+    """An order that was handed over and refunded then was handed over."""
+    if sale.state in {SaleState.DRAFT, SaleState.PENDING, SaleState.PAID}:
+        return None
+    told = (c.as_of for c in snapshots if _sale(c).state is SaleState.FULFILLED)
+    return min(told, default=None)
 
 
 def snapshot_key(contribution: Contribution, traits: Traits) -> tuple[object, ...]:

@@ -65,7 +65,9 @@ class Lot(Schema):
     granted = fields.Integer()
     remaining = fields.Integer()
     placed_at = fields.DateTime()
-    available_at = fields.DateTime()
+    available_at = fields.DateTime(
+        allow_none=True, metadata={"description": "null: once the order is handed over"}
+    )
     expires_at = fields.DateTime(allow_none=True)
 
 

@@ -63,7 +63,9 @@ class Simulation(Schema):
     why = fields.String(allow_none=True, metadata={"description": "the reason for no points, a code"})
     steps = fields.List(fields.Nested(Step))
     version = fields.Integer(allow_none=True, metadata={"description": "of the rules; null: the draft"})
-    available_at = fields.AwareDateTime()
+    available_at = fields.AwareDateTime(
+        allow_none=True, metadata={"description": "null: once the order is handed over"}
+    )
     expires_at = fields.AwareDateTime(allow_none=True)
     member = fields.String(allow_none=True)
     change = fields.Integer(metadata={"description": "by how much the balance would move"})
