@@ -235,6 +235,8 @@ OFFER_WORDS: Mapping[str, str] = {
     "not_valid_yet": "This reward cannot be had yet.",
     "no_longer_valid": "This reward cannot be had any more.",
     "sold_out": "None of this reward is left.",
+    "other_tier": "This reward is for members of another tier.",
+    "other_segment": "This reward is for another group of members.",
     "limit_reached": "This member has had as many of this reward as anybody may.",
     "limit_of_today_reached": "This member has had as many of this reward today as anybody may in a day.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,9 +14,10 @@ from hub.program import store
 from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules, in_force
+from hub.redemption import entitled, taking_back
 from hub.redemption import redeem as redemption
-from hub.redemption import taking_back
 from hub.redemption.costs import Costs
+from hub.redemption.limits import NotOffered
 from hub.redemption.redeem import POINTS, NoSuchReward, Order, Payment, Redeemed
 
 
@@ -28,12 +30,26 @@ class Offer:
     """Points that are not there yet; 0: it can be had now."""
 
 
-def offers(desk: Desk, available: int) -> list[Offer]:
-    """The rewards that can be had now, the cheapest first."""
-    now = desk.runtime.clock()
-    open_now = [r for r in _rules(desk).rewards.values() if r.why_not_at(now) is None]
+def offers(desk: Desk, available: int, member_id: int | None = None) -> list[Offer]:
+    """The rewards that can be had now, the cheapest first; with a member those that they can have, at what
+    it costs them."""
+    now, rules = desk.runtime.clock(), _rules(desk)
+    open_now = [r for r in rules.rewards.values() if r.why_not_at(now) is None]
+    if member_id is not None and entitled.asks_who(rules, open_now):
+        open_now = _theirs(desk, rules, open_now, member_id, now)
     found = sorted(open_now, key=lambda reward: (reward.cost, reward.id))
     return [Offer(reward, max(0, reward.cost - available)) for reward in found]
+
+
+def _theirs(
+    desk: Desk, rules: Rules, rewards: Sequence[Reward], member_id: int, now: datetime
+) -> list[Reward]:
+    them = entitled.stands(desk.session, desk.program.id, member_id, now)
+    found = []
+    for reward in rewards:
+        with suppress(NotOffered):
+            found.append(entitled.for_member(rules, reward, them))
+    return found
 
 
 def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:

@@ -327,6 +327,8 @@ def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
         per_member=data["per_member"],
         per_day=data["per_day"],
         channels=frozenset(data["channels"]),
+        tiers=frozenset(data["tiers"]),
+        segments=frozenset(data["segments"]),
     )
 
 

@@ -40,6 +40,8 @@ class RewardSchema(Strict):
     per_member = _count()
     per_day = _count()
     channels = words()
+    tiers = words()
+    segments = words()
 
     @validates_schema
     def one_kind(self, data: Mapping[str, Any], **_more: Any) -> None:

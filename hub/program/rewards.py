@@ -47,6 +47,9 @@ class Reward:
     """So many a member, in all and on one day of the programme's time zone."""
     channels: frozenset[str] = frozenset()
     """Connector kinds, or ids of channels, that get its codes; none: all of them."""
+    tiers: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    """Only who is in one of these can have it; none: everybody."""
 
     def why_not_at(self, moment: datetime) -> str | None:
         """Why it cannot be had at that moment; None: it can."""

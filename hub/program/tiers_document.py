@@ -91,7 +91,7 @@ def check_names(loaded: Mapping[str, Any]) -> None:
     """Tiers and segments that rules name exist. Raises `Wrong`."""
     tiers = {level["id"] for level in loaded["tiers"]["levels"]} if loaded["tiers"] else set()
     segments = {one["id"] for one in loaded["segments"]}
-    for section in ("earn", "multipliers", "segments"):
+    for section in ("earn", "multipliers", "segments", "rewards"):
         for number, one in enumerate(loaded[section]):
             path = f"{section}[{number}]"
             _known(f"{path}.tiers", one["tiers"], tiers, _("there is no tier {name!r}"))

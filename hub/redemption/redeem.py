@@ -21,6 +21,7 @@ from hub.outbox.channels import Channel
 from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules
+from hub.redemption import entitled
 from hub.redemption.limits import NotOffered, check_member, lock_stock
 from hub.redemption.taking_back import code_pushes
 from hub.redemption.uses import code_key
@@ -92,7 +93,7 @@ class Payment:
 def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Channel]) -> Redeemed:
     """Spend points on a reward and plan its code for every channel.
 
-    Raises `NoSuchReward`, `NotPayable`, `NotOffered` (limits, stock, validity), `NotEnoughPoints`
+    Raises `NoSuchReward`, `NotPayable`, `NotOffered` (limits, stock, validity, tier), `NotEnoughPoints`
     and `KeyReused`; whatever it refuses with, nothing was changed. The same key again answers with the
     first redemption.
     """
@@ -106,6 +107,9 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     why = reward.why_not_at(now)
     if why is not None:
         raise NotOffered(why)
+    if order.payment is None and entitled.asks_who(rules, [reward]):
+        them = entitled.stands(session, order.program_id, order.member_id, now)
+        reward = entitled.for_member(rules, reward, them)
     with session.begin_nested():
         row_id = _buy(session, order, reward, digest, rules, now)
         if row_id is not None:

@@ -185,7 +185,7 @@ class World(Standings):
             member = self._member(session, customer)
             available = view.balance(session, member, self.now)["available"]
             desk = Desk(self.runtime, session, self.program, "scenario")
-            open_now = [offer for offer in offers(desk, available) if not offer.missing]
+            open_now = [offer for offer in offers(desk, available, member) if not offer.missing]
         named = [offer.reward.name for offer in open_now]
         return [name for name in named if not name.startswith(OWN_REWARD)]
 

@@ -31,7 +31,7 @@ def member_redeem(member_id: str) -> str:
         found = found_member(session, member_id)
         balance = view.balance(session, found.id, runtime().clock())
         desk = Desk(runtime(), session, visit().program, visit().actor)
-        offers = rewards.offers(desk, balance["available"])
+        offers = rewards.offers(desk, balance["available"], found.id)
     shown = [
         {"offer": offer, "worth": worth_of(offer.reward.terms()), "key": new_id("key")}
         for offer in offers
