@@ -82,7 +82,7 @@ def simulate_cart(desk: Desk, cart: Cart, draft: Rules | None = None) -> Simulat
         channel = _channel(desk, cart.channel)
         ground = _ground_of_cart(desk, channel, draft)
         mention, directory = _buyer(desk, cart, channel)
-        sale = _sale(cart, mention.ref if mention else None)
+        sale = sale_of(cart, mention.ref if mention else None)
         arrival = Arrival(
             (channel.id, sale.external_id),
             None,
@@ -276,7 +276,8 @@ def _buyer(desk: Desk, cart: Cart, channel: Channel) -> tuple[Mention | None, Di
     return mention, directory
 
 
-def _sale(cart: Cart, buyer: CustomerRef | None) -> Sale:
+def sale_of(cart: Cart, buyer: CustomerRef | None) -> Sale:
+    """The cart as a sale that was paid."""
     return Sale(
         external_id=new_id("sim"),
         number="",

@@ -12,7 +12,7 @@ from babel.dates import get_day_names
 from hub import words
 from hub.i18n import gettext as _
 from hub.i18n import language, ngettext
-from hub.program.rules import NOT_GOODS, Condition, LineFilter, Rules
+from hub.program.rules import NOT_GOODS, Budget, Condition, LineFilter, Rules
 from hub.program.windows import Window
 
 KIND_WORDS = {
@@ -137,3 +137,11 @@ def _last(moment: datetime, zone: str) -> str:
     if (here.hour, here.minute, here.second) == (0, 0, 0):
         return words.day(moment.astimezone(UTC) - timedelta(seconds=1), zone)
     return words.moment(moment, zone)
+
+
+def of_budget(budget: Budget | None) -> Iterator[str]:
+    """How many points there are, in all and for each."""
+    if budget is not None and budget.total is not None:
+        yield _("as long as the {points} for it last", points=words.points(budget.total))
+    if budget is not None and budget.per_member is not None:
+        yield _("at most {points} for each member", points=words.points(budget.per_member))

@@ -23,6 +23,7 @@ from hub.program.rewards import ALL, Reward
 from hub.program.rules import (
     Budget,
     Condition,
+    Discount,
     EarnRule,
     Expiry,
     LineFilter,
@@ -66,6 +67,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts(f"multipliers[{number}]", multiplier, ("minimum",))
     if loaded["paying"]:
         _check_amounts("paying", loaded["paying"], ("worth", "min_off", "max_off"))
+    for number, discount in enumerate(loaded["discounts"]):
+        _check_amounts(f"discounts[{number}]", discount, ("minimum",))
     if loaded["referral"]:
         _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
@@ -137,6 +140,7 @@ def rules(
         grace_days=loaded["redeem"]["grace_days"],
         rewards={r["id"]: _reward(f"rewards[{n}]", r, zone) for n, r in enumerate(loaded["rewards"])},
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
+        discounts=tuple(_discount(n, one, zone) for n, one in enumerate(loaded["discounts"])),
         actions={one["id"]: _action(one, zone) for one in loaded["actions"]},
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
         tiers=tiers,
@@ -261,6 +265,15 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         most_off=_amounts("paying.max_off", data["max_off"]),
         valid_days=data["valid_days"],
         over_balance=data["over_balance"],
+    )
+
+
+def _discount(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> Discount:
+    return Discount(
+        id=data["id"],
+        percent=Fraction(data["percent"]),
+        lines=_lines(data),
+        when=_when(f"discounts[{number}]", data, zone),
     )
 
 

@@ -64,6 +64,11 @@ def _not_as_sold(lines: LineFilter, line: BasketLine) -> str | None:
     return "free" if lines.free == "out" and line.sold <= 0 else None
 
 
+def applies(when: Condition, basket: Basket, zone: str) -> bool:
+    """Whether a condition that asks nothing of the buyer holds for a bill."""
+    return _why_not(when, basket, NOBODY, zone, as_sold=False) is None
+
+
 def line_exclusion(rules: Rules, line: BasketLine) -> str | None:
     """Why a line earns by none of the rules; None: by one it does."""
     reasons = [exclusion(rule.lines, line) for rule in rules.earn]

@@ -158,6 +158,16 @@ class Multiplier:
 
 
 @dataclass(frozen=True, slots=True)
+class Discount:
+    """A share of the price that is taken off some lines, without points."""
+
+    id: str
+    percent: Fraction
+    lines: LineFilter
+    when: Condition = ANYTIME
+
+
+@dataclass(frozen=True, slots=True)
 class Expiry:
     """How long points live, counted from availability in the program's time zone; the last day counts in
     full unless it is excluded."""
@@ -247,6 +257,7 @@ class Rules:
     """None: points buy rewards only."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     referral: Referral | None = None
+    discounts: tuple[Discount, ...] = ()
     tiers: Ladder | None = None
     segments: tuple[Segment, ...] = ()
     budgets: Mapping[str, Budget] = field(init=False, compare=False, default_factory=dict)

@@ -161,6 +161,23 @@ class MultiplierSchema(WhenSchema):
     factor = Amount(required=True, validate=validate.Range(max=1000))
 
 
+class DiscountSchema(WhenSchema):
+    """`[[discounts]]`: what the till takes off some goods by itself, without points."""
+
+    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
+    percent = Amount(required=True, validate=validate.Range(max=100))
+
+    @validates_schema
+    def is_for_everybody(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A till asks before it knows who buys, and points have nothing to do with it."""
+        for name in _OF_BUYERS:
+            if data.get(name):
+                raise ValidationError(_("a discount without points is for everybody"), name)
+
+
+_OF_BUYERS = ("tiers", "segments", "birthday", "orders", "every_nth", "budget", "budget_per_member")
+
+
 class PointsSchema(_Strict):
     """`[points]`: how rules are put together, availability, expiry, refunds, debt."""
 
@@ -254,6 +271,9 @@ class DocumentSchema(_Strict):
     actions = fields.List(
         fields.Nested(ActionSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
     )
+    discounts = fields.List(
+        fields.Nested(DiscountSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
     referral = fields.Nested(ReferralSchema, load_default=None, allow_none=True)
     tiers = fields.Nested(TiersSchema, load_default=None, allow_none=True)
     segments = fields.List(
@@ -263,7 +283,7 @@ class DocumentSchema(_Strict):
     @validates_schema
     def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Rules, multipliers and rewards are told apart by their ids."""
-        for name in ("earn", "multipliers", "rewards", "actions", "segments"):
+        for name in ("earn", "multipliers", "rewards", "actions", "segments", "discounts"):
             ids = [one["id"] for one in data.get(name, ()) if one.get("id")]
             twice = next((i for i in ids if ids.count(i) > 1), None)
             if twice:

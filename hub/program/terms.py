@@ -16,7 +16,7 @@ from hub.i18n import ngettext
 from hub.money import minor_units
 from hub.program import terms_more
 from hub.program.brackets import Bracket
-from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_lines
+from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget, of_lines
 from hub.program.rules import NOT_GOODS, EarnRule, Multiplier, Rules
 
 INTERNAL = frozenset({"hold_minutes", "double_use", "enrol", "when_cancelled", "segments"})
@@ -57,7 +57,7 @@ def terms(rules: Rules) -> list[Section]:
 def _earning(rules: Rules) -> Iterator[str]:
     for rule in rules.earn:
         clauses = [*of_lines(rule.lines), *of_bill(rule.when, rules)]
-        yield sentence(_rate(rule), [*clauses, *_alone(rule)])
+        yield sentence(_rate(rule), [*clauses, *of_budget(rule.budget), *_alone(rule)])
     if any(rule.lines.exclude_kinds == NOT_GOODS for rule in rules.earn):
         yield _("Gift cards, tips and fees earn nothing.")
     if len(rules.earn) > 1:
@@ -159,10 +159,13 @@ def _more(rules: Rules) -> Iterator[str]:
             "add": _("Several at once are added: double and triple make four times."),
             "best": _("Of several at once the highest counts."),
         }[rules.stacking]
+    for discount in rules.discounts:
+        clauses = [*of_lines(discount.lines), *of_bill(discount.when, rules)]
+        yield sentence(_("{percent} % off", percent=exact(discount.percent)), clauses)
     yield from terms_more.actions(rules)
 
 
 def _multiplied(multiplier: Multiplier, rules: Rules) -> str:
     lines = [] if multiplier.lines is None else list(of_lines(multiplier.lines))
-    clauses = [*lines, *of_bill(multiplier.when, rules)]
+    clauses = [*lines, *of_bill(multiplier.when, rules), *of_budget(multiplier.budget)]
     return sentence(_("{factor} times the points", factor=exact(multiplier.factor)), clauses)

@@ -41,11 +41,22 @@ def returning(rules: Rules) -> Iterator[str]:
 
 def lasting(rules: Rules) -> Iterator[str]:
     """From when points can be used, and until when."""
-    if rules.available_after_days:
-        yield _("Points can be used {time} after the purchase.", time=days(rules.available_after_days))
+    time = days(rules.available_after_days)
+    if rules.available_from == "fulfilled" and rules.available_after_days:
+        yield _("Points can be used {time} after the order is handed over.", time=time)
+    elif rules.available_from == "fulfilled":
+        yield _("Points can be used once the order is handed over.")
+    elif rules.available_after_days:
+        yield _("Points can be used {time} after the purchase.", time=time)
     else:
         yield _("Points can be used at once.")
     yield from _expiry(rules.expiry)
+    if rules.idle_days is not None:
+        yield _("All points are lost after {time} without an order.", time=days(rules.idle_days))
+    if rules.idle_year:
+        yield _("All points are lost at the end of a calendar year without an order.")
+    if rules.spend_first == "earned":
+        yield _("The oldest points are used first.")
 
 
 def _expiry(expiry: Expiry) -> Iterator[str]:

@@ -19,7 +19,9 @@ from hub.program.ladder import Ladder, Level, Membership
 from hub.program.referral import Referral
 from hub.program.rewards import Reward
 from hub.program.rules import (
+    Budget,
     Condition,
+    Discount,
     EarnRule,
     Expiry,
     LineFilter,
@@ -41,7 +43,7 @@ PLAIN = Rules(
     earn=(EarnRule("e", per={"VND": 10_000}),),
     segments=(Segment("s", "Regulars"),),
 )
-NAMES = {"id", "number", "effective_from", "time_zone", "has_ordinals", "needed"}
+NAMES = {"id", "number", "effective_from", "time_zone", "has_ordinals", "needed", "budgets"}
 """What only names a thing, or follows from the others."""
 
 SAMPLES: Mapping[type, Mapping[str, Any]] = {
@@ -54,6 +56,11 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "partial_refund": "share",
         "minimum_after_refund": "as_at_sale",
         "available_after_days": 3,
+        "available_from": "fulfilled",
+        "spend_first": "earned",
+        "idle_days": 77,
+        "idle_year": True,
+        "discounts": (Discount("d", Fraction(7), LineFilter()),),
         "expiry": Expiry(days=30),
         "negative": "forgive",
         "earn_date": "paid",
@@ -80,11 +87,13 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "when": Condition(minimum={"VND": 70_000}),
         "alone": True,
         "last": True,
+        "budget": Budget(total=777),
     },
     Multiplier: {
         "factor": Fraction(7),
         "lines": LineFilter(skus=frozenset({"tea"})),
         "when": Condition(minimum={"VND": 70_000}),
+        "budget": Budget(per_member=77),
     },
     LineFilter: {
         "categories": frozenset({"shirts"}),

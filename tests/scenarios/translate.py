@@ -68,7 +68,12 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
         "points": points,
         "redeem": _spent(rules.get("refund", {})),
-        "rewards": [_reward(reward, scenario["currency"]) for reward in rules.get("rewards", [])],
+        "rewards": [
+            _reward(reward, scenario["currency"])
+            for reward in rules.get("rewards", [])
+            if not _is_automatic(reward)
+        ],
+        "discounts": [_discount(reward) for reward in rules.get("rewards", []) if _is_automatic(reward)],
         "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
         "actions": [_action(rule) for rule in acts],
         "referral": _referral(rules.get("referral", {}), scenario["currency"]),
@@ -459,6 +464,21 @@ REWARD_WORDS = {
     "limit_per_customer": "per_member",
     "max_items": "pieces",
 }
+
+
+def _is_automatic(reward: Rule) -> bool:
+    """A share off some goods that nobody has to ask for."""
+    return (
+        bool(reward.get("automatic")) and "cost_points" not in reward and reward.get("type") == "percent"
+    )
+
+
+def _discount(reward: Rule) -> dict[str, Any]:
+    rest = {name: value for name, value in reward.items() if name not in {"automatic", "type"}}
+    made = {"id": rest.pop("id").lower(), "percent": rest.pop("value")}
+    made |= {name: list(rest.pop(name)) for name in ("categories", "skus", "tags") if name in rest}
+    _all_read(rest, "rewards")
+    return made
 
 
 def _reward(reward: Rule, currency: str) -> dict[str, Any]:

@@ -22,11 +22,13 @@ from hub.actions.occasions import due
 from hub.actions.record import Deed, record_action
 from hub.actions.referrals import refer
 from hub.bulk import run
-from hub.canonical import CustomerRef
+from hub.canonical import CustomerRef, Sale
 from hub.connect import add_channel
 from hub.connector import CreateCode, Inbound
+from hub.desk import discounts
 from hub.desk.place import Desk
 from hub.desk.rewards import offers, quoted, take_back
+from hub.desk.simulate import Cart
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
@@ -256,10 +258,27 @@ class World(Standings):
             wish["fields"]["payments"] = [{"kind": "points", "amount": str(event["paid_by_points"])}]
         if "pos" in event:
             wish["fields"]["place"] = {"location": event["pos"]}
+        if self.rules.discounts:
+            self.said["discount"] = self._taken_off(wish, name)
         sold = till.place_sale(wish)
         self.orders[event["order"]] = (name, sold["external_id"], event.get("customer") or "")
         self._send(event, name)
         return None
+
+    def _taken_off(self, wish: Mapping[str, Any], name: str) -> Decimal:
+        """What the product takes off a bill by itself, asked before it is made out."""
+        _, channel = self._till(name)
+        asking = QuietTill(self.currency, now=lambda: self.now)
+        asking.place_sale({**wish, "discount": None, "codes": [], "fields": {"id": "cart"}})
+        ((topic, headers, body),) = asking.kept
+        connector = connector_of(self.runtime, channel)
+        (sale,) = connector.normalise(Inbound(topic, headers, body, self.now))
+        assert isinstance(sale, Sale)
+        cart = Cart(sale.currency, sale.lines, self.now, channel="generic_pos")
+        with self.runtime.sessions.begin() as session:
+            desk = Desk(self.runtime, session, self.program, "scenario")
+            found = discounts.quoted(desk, cart)
+        return from_minor(discounts.total(found), self.currency)
 
     def _claim(self, event: Event) -> str | None:
         """Spend points on the bill that is rung up now, unless they were spent for it before."""

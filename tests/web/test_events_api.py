@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from hub.program import store
 from hub.web import keys
 from tests.actions.conftest import DOCUMENT
 from tests.hubs import Hub, running_hub
@@ -82,3 +83,20 @@ def test_a_referral_is_told_once_and_a_friend_is_brought_by_one(hub: Hub) -> Non
 def test_a_key_without_the_scope_is_refused(hub: Hub) -> None:
     answer = ask(hub, "events", scopes=("redeem",), phone="0912345678", event="review")
     assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+def test_a_till_asks_what_a_cart_gets_off_without_points(hub: Hub) -> None:
+    document = {**DOCUMENT, "discounts": [{"id": "shoes", "percent": "5", "categories": ["Giày"]}]}
+    with hub.runtime.sessions.begin() as session:
+        now = hub.runtime.clock()
+        store.add_version(session, hub.program, document, effective_from=now, now=now, actor="test")
+    cart: dict[str, Any] = {
+        "currency": "VND",
+        "lines": [{"net": 200_000, "categories": ["Áo"]}, {"net": 400_000, "categories": ["Giày"]}],
+    }
+    answer = ask(hub, "discounts/quote", scopes=("simulate",), **cart)
+    assert answer.json() == {
+        "off": 20_000, "currency": "VND", "lines": [{"line": 1, "off": 20_000, "discount": "shoes"}],
+    }  # fmt: skip
+    missing = ask(hub, "discounts/quote", scopes=("simulate",), **cart, channel="chn_nobody")
+    assert missing.status_code == 404

@@ -5,7 +5,16 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
-from hub.web.api import events, expiring, members, redemptions, simulation, tiers, transactions
+from hub.web.api import (
+    discounts,
+    events,
+    expiring,
+    members,
+    redemptions,
+    simulation,
+    tiers,
+    transactions,
+)
 
 
 def install(app: Flask) -> None:
@@ -20,5 +29,5 @@ def install(app: Flask) -> None:
     api = Api(app)
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.spec.options["security"] = [{"key": []}]
-    for part in (members, redemptions, transactions, events, expiring, simulation, tiers):
+    for part in (members, redemptions, transactions, events, expiring, discounts, simulation, tiers):
         api.register_blueprint(part.blueprint)
