@@ -74,6 +74,7 @@ def _head(order: Mapping[str, Any], told: Story) -> dict[str, Any]:
         "points": order["points"],
         "what": " ".join(text for text in (told.verdict.sentence, told.verdict.next_step) if text),
         "why": "; ".join(told.verdict.reasons),
+        "buyer": " ".join(told.verdict.buyer),
     }
 
 

@@ -27,7 +27,7 @@ from hub.program.earn import line_exclusion
 from hub.program.rules import Rules
 from hub.program.store import Program
 from hub.runtime import Runtime
-from hub.transactions import browse
+from hub.transactions import browse, buyer
 from hub.transactions.codec import refund_from_json, sale_from_json
 from hub.transactions.judge import basket
 from hub.transactions.merge import (
@@ -131,6 +131,8 @@ class Verdict:
     """It earns points and belongs to nobody: it may be given to a member."""
     reviewable: bool = False
     """A person has to say whether it earns."""
+    buyer: Sequence[str] = ()
+    """What was so of who bought, where the rules ask, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,9 @@ def tell(
     steps += _pushed(session, program.id, order, own)
     return Story(
         order,
-        _verdict(program, order, whole, rules),
+        replace(
+            _verdict(program, order, whole, rules), buyer=buyer.in_words(session, order["id"], rules)
+        ),
         sorted(steps, key=lambda step: step.place),
         whole.sale,
         _lines(whole.sale, rules, _facts(session, order["id"])),

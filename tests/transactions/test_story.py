@@ -13,12 +13,14 @@ import requests
 from connectors.generic_pos.sandbox import TillSandbox
 from hub.desk import claims, points
 from hub.desk.place import carry_out
+from hub.i18n import speaking
 from hub.ids import new_id
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.transactions import story
 from hub.transactions.story import Story
 from tests import signed
+from tests.counter import Counter
 from tests.hubs import Hub, Running, running_hub
 
 
@@ -216,3 +218,29 @@ def test_the_whole_story_is_vietnamese_in_vietnamese(hub: Hub, till: Channel) ->
     english = {s for _, s in sentences(told(hub, "en"))}
     assert not english & {s for _, s in sentences(one)}
     assert one.verdict.sentence != told(hub, "en").verdict.sentence
+
+
+def test_who_bought_is_told_where_the_rules_ask(database: str, redis_url: str, tmp_path: Path) -> None:
+    document = {
+        "earn": {"points": 1, "per": {"VND": "10000"}},
+        "multipliers": [{"factor": "2", "birthday": "month", "segments": ["all"]}],
+        "tiers": {"by": "orders", "levels": [{"id": "first", "name": "First steps", "from": 0}]},
+        "segments": [{"id": "all", "name": "Everybody"}],
+    }
+    with running_hub(database, redis_url, tmp_path, document=document, slug="asks") as hub:
+        till = Counter(hub)
+        for number in (2, 1):
+            buyer = {"phone": "0912345678", "birthday": "1990-11-01"}
+            till.sell(number, 100_000, f"2026-11-0{number}T03:00:00Z", customer=buyer)
+            till.work()
+        with hub.runtime.sessions() as session, speaking("en"):
+            row = hub.rows("SELECT public_id FROM transactions WHERE external_id = 'sale-1'")[0]
+            order = story.find(session, hub.program.id, row.public_id)
+            assert order is not None
+            verdict = story.tell(hub.runtime, session, hub.program, order, lambda _kind: {}).verdict
+        assert list(verdict.buyer[:3]) == [
+            "The buyer was in the tier First steps then.",
+            "The buyer belonged to: Everybody.",
+            "It was the buyer's birthday.",
+        ]
+        assert verdict.buyer[3].startswith("It was told of when a later order had its points already")

@@ -14,6 +14,7 @@ from hub.desk import claims
 from hub.desk.place import Desk, carry_out
 from hub.i18n import gettext as _
 from hub.members import view
+from hub.transactions.buyer import judged_for
 from hub.web.api.door import ApiBlueprint, Strict, runtime, transaction
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
@@ -21,6 +22,17 @@ from hub.web.problems import Problem, not_found
 blueprint = ApiBlueprint(
     "transactions", __name__, url_prefix="/api/v1/transactions", description="Transactions"
 )
+
+
+class BuyerSchema(Schema):
+    """What was so of the buyer when the sale was placed, where the rules ask."""
+
+    tier = fields.String(allow_none=True)
+    segments = fields.List(fields.String())
+    birthday = fields.List(fields.String(), metadata={"description": "day, week, month: what it was"})
+    context_late = fields.Boolean(
+        metadata={"description": "told of when a later sale had its points already"}
+    )
 
 
 class TransactionSchema(Schema):
@@ -44,6 +56,7 @@ class TransactionSchema(Schema):
     explanation = fields.List(fields.Dict())
     codes = fields.List(fields.String())
     waiting_for = fields.String(allow_none=True)
+    buyer = fields.Nested(BuyerSchema, allow_none=True)
 
 
 class ClaimRequest(Strict):
@@ -147,4 +160,5 @@ def _row(session: Session, transaction_id: str) -> dict[str, Any]:
     )
     if not rows:
         raise not_found("transaction")
-    return {**rows[0]._mapping, "id": rows[0].shown_id}
+    row = rows[0]._mapping
+    return {**row, "buyer": judged_for(session, row["id"]), "id": rows[0].shown_id}
