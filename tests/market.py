@@ -15,7 +15,16 @@ from typing import Any
 
 from sqlalchemy import text
 
-from hub.canonical import CustomerRef, Line, LineKind, Sale, SaleState
+from hub.canonical import (
+    CustomerRef,
+    Line,
+    LineKind,
+    Refund,
+    RefundLine,
+    RefundMoney,
+    Sale,
+    SaleState,
+)
 from hub.connect import add_channel
 from hub.ledger.verify import verify
 from hub.outbox.channels import Channel
@@ -45,6 +54,19 @@ class Told:
     state: SaleState = SaleState.PAID
     version: int = 1
     shop: int = 0
+    returned: int = 0
+    """Money given back for a part of the goods, in one refund."""
+
+    def refund(self) -> Refund:
+        """The refund as its sale lists it."""
+        return Refund(
+            f"{self.name}-r",
+            self.name,
+            self.version,
+            self.at + timedelta(minutes=self.version),
+            lines=(RefundLine("1", Decimal(0), self.returned, 0),),
+            money=(RefundMoney("success", self.returned, "VND"),),
+        )
 
 
 @dataclass
@@ -77,6 +99,7 @@ class Market:
             told.name, told.name, told.state, "VND", (line,), told.at, version=told.version,
             as_of=told.at + timedelta(minutes=told.version), total=told.amount,
             customer=CustomerRef(phones=(told.phone,)),
+            refunds=(told.refund(),) if told.returned else (),
         )  # fmt: skip
         body = json.dumps({"type": "sale", "sale": sale_to_json(sale)}).encode()
         digest = hashlib.sha256(body).digest()
