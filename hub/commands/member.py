@@ -73,6 +73,7 @@ def show_(text: str, everything: bool, program: str | None, as_json: bool) -> No
 @json_option
 def lots(text: str, program: str | None, as_json: bool) -> None:
     """What is left of what a member earned, soonest expiry first."""
+    from hub.ledger.lots import payer_of
     from hub.members import view
 
     with ground() as runtime, runtime.sessions() as session:
@@ -86,6 +87,7 @@ def lots(text: str, program: str | None, as_json: bool) -> None:
                 "placed_at": lot["placed_at"],
                 "available_at": lot["available_at"],
                 "expires_at": lot["expires_at"],
+                "payer": payer_of(lot["key"]),
             }
             for lot in view.lots(session, member.id)
         ]
@@ -112,11 +114,13 @@ def _movement(entry: Any) -> dict[str, Any]:
 @click.argument("points", type=int)
 @click.option("--reason", required=True, help="Kept with the entry; no personal data.")
 @click.option("--key", help="Makes it safe to repeat: the same key is carried out once.")
+@click.option("--payer", help="The partner who pays for these points, and takes back no others.")
 @program_option
 @json_option
 def adjust(
-    text: str, points: int, reason: str, key: str | None, program: str | None, as_json: bool
-) -> None:
+    text: str, points: int, reason: str, key: str | None, payer: str | None, program: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Give (+) or take (-) POINTS by hand.
 
     Put -- before a negative number: hub member adjust --reason "..." MEMBER -- -50
@@ -128,6 +132,8 @@ def adjust(
 
     if points == 0 or abs(points) > desk_points.MOST:
         raise click.UsageError(_("POINTS must not be 0, and at most 2^53"))
+    if payer is not None and not desk_points.is_payer(payer):
+        raise click.UsageError(_("a payer's name has 1 to 60 characters and no colon"))
     with ground() as runtime:
         with runtime.sessions() as session:
             found = find_program(session, program)
@@ -138,7 +144,7 @@ def adjust(
                 found,
                 ACTOR,
                 lambda desk: desk_points.adjust(
-                    desk, member.id, points, reason=reason, key=key or new_id("adj")
+                    desk, member.id, points, reason=reason, key=key or new_id("adj"), payer=payer
                 ),
             )
         except NotEnoughPoints as refused:

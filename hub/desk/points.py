@@ -14,6 +14,7 @@ from hub.transactions import standing
 MOST = 2**53
 """Points one adjustment may move."""
 LONGEST_REASON = 200
+LONGEST_PAYER = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,17 @@ class Adjusted:
     repeated: bool
 
 
-def adjust(desk: Desk, member_id: int, points: int, *, reason: str, key: str) -> Adjusted:
-    """Give (points > 0) or take (points < 0). The same key does it once. Raises `NotEnoughPoints`
-    (more is taken than is available) and `ReferenceConflict` (the key was for something else)."""
+def is_payer(name: str) -> bool:
+    """Whether a partner may be called so."""
+    return 1 <= len(name.strip()) <= LONGEST_PAYER and ":" not in name
+
+
+def adjust(
+    desk: Desk, member_id: int, points: int, *, reason: str, key: str, payer: str | None = None
+) -> Adjusted:
+    """Give (points > 0) or take (points < 0). The same key does it once. `payer`: the partner who pays
+    for them, and takes back no others. Raises `NotEnoughPoints` (more is taken than is available) and
+    `ReferenceConflict` (the key was for something else)."""
     member = view.by_id(desk.session, member_id)
     before = view.balance(desk.session, member.id, desk.runtime.clock())["balance"]
     order = Command(
@@ -39,7 +48,7 @@ def adjust(desk: Desk, member_id: int, points: int, *, reason: str, key: str) ->
         desk.runtime.chain_key,
         explanation=({"code": "adjusted", "points": str(points), "reason": reason[:LONGEST_REASON]},),
     )
-    done = commands.adjust(desk.session, order, points)
+    done = commands.adjust(desk.session, order, points, payer=payer)
     if not done.repeated:
         versions = store.versions(desk.session, desk.program)
         standing.refresh(desk.session, desk.program.id, versions, [member.id], desk.runtime.clock())

@@ -18,7 +18,7 @@ from hub.ledger import accounts
 from hub.ledger.accounts import Account, Locked, RootChanged
 from hub.ledger.entry import Counter, Draft, input_hash
 from hub.ledger.ingredients import load_ingredients
-from hub.ledger.lots import Book
+from hub.ledger.lots import Book, payer_key, payer_of
 from hub.ledger.write import write
 
 _TRIES = 5
@@ -71,14 +71,15 @@ def adjust(
     expires_at: datetime | None = None,
     may_owe: bool = False,
     clamp: bool = False,
+    payer: str | None = None,
 ) -> Done:
     """Give (points > 0, a lot of its own) or take (points < 0) by hand. Taking more than is
-    available raises `NotEnoughPoints` unless `may_owe`; with `clamp` it takes what there is."""
+    available raises `NotEnoughPoints` unless `may_owe`; with `clamp` it takes what there is. `payer`: the
+    partner who pays for these points, and who can take back no others."""
     extra = {"available_at": available_at, "expires_at": expires_at} if points > 0 else {}
-    need = 0 if may_owe or clamp else max(0, -points)
-    return _carry_out(
-        session, command, points, "adjusted", command.reference, need=need, times=extra, clamp=clamp
-    )
+    need = 0 if (may_owe or clamp) and payer is None else max(0, -points)
+    subject = command.reference if payer is None else payer_key(payer, command.reference)
+    return _carry_out(session, command, points, "adjusted", subject, need=need, times=extra, clamp=clamp)
 
 
 def hold(session: Session, command: Command, points: int, subject: str) -> Done:
@@ -165,7 +166,10 @@ def _carry_out(
         return _answer(session, locked, account, repeated=True)
     if need:
         _refuse_overdraft(
-            load_ingredients(session, [account.id])[account.id].replay(locked.now), need, locked
+            load_ingredients(session, [account.id])[account.id].replay(locked.now),
+            need,
+            locked,
+            payer_of(subject),
         )
     if clamp:
         present = load_ingredients(session, [account.id])[account.id].replay(locked.now)
@@ -206,8 +210,8 @@ def _done_before(session: Session, command: Command, digest: str) -> bool:
     return bool(rows)
 
 
-def _refuse_overdraft(present: Book, need: int, locked: Locked) -> None:
-    available = present.available(locked.now)
+def _refuse_overdraft(present: Book, need: int, locked: Locked, payer: str | None) -> None:
+    available = present.available(locked.now, payer)
     if available >= need:
         return
     waiting = [

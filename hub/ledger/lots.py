@@ -127,9 +127,13 @@ class Book:
         """Lots remaining less debt."""
         return sum(lot.remaining for lot in self.lots.values()) - self.debt
 
-    def available(self, now: datetime) -> int:
-        """Points a redemption may use at `now` (D3)."""
-        return sum(lot.remaining for lot in self.lots.values() if lot.is_open(now))
+    def available(self, now: datetime, payer: str | None = None) -> int:
+        """Points a redemption may use at `now` (D3); of one payer alone, if named."""
+        return sum(
+            lot.remaining
+            for lot in self.lots.values()
+            if lot.is_open(now) and payer in (None, payer_of(lot.key))
+        )
 
     def pending(self, now: datetime) -> int:
         """Points that are not available yet."""
@@ -229,7 +233,7 @@ def _adopt(book: Book, child: Lot) -> None:
 def _spend(book: Book, spend: Spend) -> list[Lot]:
     """Take the net amount from lots, the rest is owed; answer the child lots its returns make."""
     wanted = spend.net
-    for lot in _usable(book, spend.at):
+    for lot in _usable(book, spend.at, payer_of(spend.key)):
         taken = min(wanted, lot.remaining)
         if taken:
             lot.remaining -= taken
@@ -242,13 +246,30 @@ def _spend(book: Book, spend: Spend) -> list[Lot]:
     return _children(book, spend)
 
 
-def _usable(book: Book, at: datetime) -> list[Lot]:
+def _usable(book: Book, at: datetime, payer: str | None = None) -> list[Lot]:
     """Lots a spend at that moment takes from: open ones first, then pending ones (a debt never
-    stands beside a lot with anything left)."""
+    stands beside a lot with anything left); what a payer takes back comes from the payer's own first."""
     alive = [lot for lot in book.lots.values() if lot.remaining and not lot.is_expired(at)]
-    if book.policies.earned_first(at):
-        return sorted(alive, key=lambda lot: (lot.available_at > at, lot.placed_at, lot.key))
-    return sorted(alive, key=lambda lot: (lot.available_at > at, consumption_order(lot)))
+    oldest_first = book.policies.earned_first(at)
+
+    def place(lot: Lot) -> tuple[object, ...]:
+        others = payer is not None and payer_of(lot.key) != payer
+        order = (lot.placed_at, lot.key) if oldest_first else consumption_order(lot)
+        return (others, lot.available_at > at, *order)
+
+    return sorted(alive, key=place)
+
+
+def payer_key(payer: str, reference: str) -> str:
+    """The key of a grant that a partner pays for, or of points that they take back. A payer's name has no
+    colon."""
+    return f"payer:{payer}:{reference}"
+
+
+def payer_of(key: str) -> str | None:
+    """Who pays for the points of a grant; None: the programme itself."""
+    kind, _, rest = key.partition(":")
+    return rest.partition(":")[0] if kind == "payer" else None
 
 
 def _children(book: Book, spend: Spend) -> list[Lot]:

@@ -27,6 +27,7 @@ KNOWN_STEP = frozenset(
         "applied_points",
         "allowed",
         "expiring",
+        "spent_by",
         "earned",
         "earned_reversed",
         "spent",

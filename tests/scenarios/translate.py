@@ -43,7 +43,8 @@ POINTS_BACK: dict[str, str] = {
 }
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
-     "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress"}
+     "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress",
+     "lots_by", "payer_balance_never_negative"}
 )  # fmt: skip
 
 
@@ -53,6 +54,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     for section in rules:
         if section not in SECTIONS:
             raise Unsupported(f"{section}: the product has no such rules yet")
+    if rules.get("lots_by", "payer") != "payer" or not rules.get("payer_balance_never_negative", True):
+        raise Unsupported("lots_by: points are kept apart by who pays for them, and nobody owes")
     if rules.get("points_decimals"):
         raise Unsupported("points_decimals: points are whole, by design")
     points = _points(rules)
@@ -351,6 +354,8 @@ def _basis(rest: dict[str, Any]) -> dict[str, Any]:
         rest.pop("include_tax", True),
         rest.pop("include_shipping", True),
     )
+    if basis == "shop_currency_total":  # the hub reads the shop's money where both are told
+        basis = "total"
     if basis not in {"total", "items_total", "items_after_discount", "net_paid"}:
         raise Unsupported(f"earn.basis: {basis}: the product has no such basis")
     goods_only = basis in {"items_total", "items_after_discount", "net_paid"}

@@ -96,6 +96,7 @@ class World(Standings):
     def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
         self.runtime = runtime
         self.currency: str = scenario["currency"]
+        self.by_payer = "lots_by" in scenario["program"]["rules"]
         self.earns = bool(scenario["program"]["rules"].get("earn"))
         self.zone = scenario["program"]["rules"].get("time_zone") or _zone_told(scenario)
         self.now = min([datetime(2026, 1, 1, tzinfo=UTC), *_moments(scenario, self.zone)])
@@ -142,12 +143,25 @@ class World(Standings):
         return rows[0].balance if rows else 0
 
     def lots(self) -> dict[str, int]:
-        """What is left of each lot that has a name."""
+        """What is left of each lot that has a name, or of each payer's."""
         rows = self._rows(
-            """SELECT l.key, l.remaining FROM lots l JOIN accounts a ON a.id = l.account_id
-               WHERE a.program_id = :program""",
+            """SELECT CASE WHEN l.key LIKE 'payer:%' THEN split_part(l.key, ':', 2) ELSE l.key END AS name,
+                      sum(l.remaining)::bigint AS remaining
+               FROM lots l JOIN accounts a ON a.id = l.account_id WHERE a.program_id = :program GROUP BY 1""",
         )
-        return {row.key: row.remaining for row in rows}
+        return {row.name: row.remaining for row in rows}
+
+    def spent_by(self, mark: int) -> dict[str, int]:
+        """By whose points what was spent since that place was paid, below zero."""
+        rows = self._rows(
+            """SELECT split_part(u.lot, ':', 2) AS payer, -sum(u.amount)::bigint AS points
+               FROM (SELECT DISTINCT account_id, subject FROM entries
+                     WHERE program_id = :program AND id > :mark AND amount < 0) e
+               JOIN lot_uses u ON u.account_id = e.account_id AND u.spend = e.subject
+               WHERE u.lot LIKE 'payer:%' GROUP BY 1""",
+            mark=mark,
+        )
+        return {row.payer: row.points for row in rows}
 
     def mark(self) -> int:
         """A place in the book: the entries so far."""
@@ -221,7 +235,11 @@ class World(Standings):
         if "duplicate_of" in event and event["duplicate_of"] in self.told:
             self._hand_over(self.told[event["duplicate_of"]])
             return None
-        return play(event)
+        mark = self.mark()
+        refused = play(event)
+        if self.by_payer:
+            self.said["spent_by"] = self.spent_by(mark)
+        return refused
 
     def _on_note(self, _event: Event) -> None:
         return None
@@ -230,7 +248,7 @@ class World(Standings):
         _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
                       "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
                       "paid_by_points", "duplicate_of", "earns", "codes", "reward_claimed", "redeem_points",
-                      "paid_cash", "customer_segments"})  # fmt: skip
+                      "paid_cash", "customer_segments", "shop_currency", "shop_total"})  # fmt: skip
         if event.get("earns") is False and self.earns:
             raise Unsupported("order_paid.earns: which orders earn is the programme's to say")
         if "customer_segments" in event:
@@ -242,7 +260,7 @@ class World(Standings):
         till, _ = self._till(name)
         wish: dict[str, Any] = {
             "lines": _bill(event),
-            "currency": event.get("currency", self.currency),
+            "currency": event.get("shop_currency", event.get("currency", self.currency)),
             "customer": _customer(event),
             "shipping": event.get("shipping"),
             "discount": _whole_discount(event),
@@ -378,13 +396,15 @@ class World(Standings):
         self._adjust(event, event["points"], expires_at=gone)
 
     def _on_debit(self, event: Event) -> None:
-        _only(event, {"type", "seq", "at", "customer", "points", "reason", "clamp"})
+        _only(event, {"type", "seq", "at", "customer", "points", "reason", "clamp", "key"})
         clamp = event.get("clamp", False)
         self._adjust(event, -event["points"], may_owe=not clamp, clamp=clamp)
 
     def _adjust(self, event: Event, points: int, **more: Any) -> None:
         with self.runtime.sessions.begin() as session:
             key = event.get("key") or f"event-{event['seq']}"
+            if self.by_payer:
+                more["payer"], key = key, f"event-{event['seq']}"
             commands.adjust(session, self._command(session, event["customer"], key), points, **more)
 
     def _on_customer_event(self, event: Event) -> None:
@@ -640,9 +660,11 @@ def _customer(event: Event) -> dict[str, Any]:
 
 def _bill(event: Event) -> list[dict[str, Any]]:
     """The lines of a bill; one that only has a total is one line."""
+    if "shop_total" in event and event.get("lines"):
+        raise Unsupported("order_paid.shop_total: of a bill whose lines are in another currency")
     if event.get("lines"):
         return [_line(line) for line in event["lines"]]
-    price = event.get("items_total", event["total"])
+    price = event.get("items_total", event.get("shop_total", event["total"]))
     line = {"sku": "A", "quantity": 1, "price": price}
     if "items_tax" in event:
         line["tax_inside"] = event["items_tax"]
