@@ -24,9 +24,9 @@ def ground(session: Session) -> Ground:
 
 
 def give(
-    session: Session, ground: Ground, payer: str | None, points: int, name: str, **more: int
+    session: Session, ground: Ground, payer: str | None, points: int, name: str, member: int = 0
 ) -> None:
-    commands.adjust(session, command(ground, name, **more), points, payer=payer)
+    commands.adjust(session, command(ground, name, member=member), points, payer=payer)
     session.commit()
 
 
