@@ -60,23 +60,26 @@ class _Guarantee:
 
 
 class Climb:
-    """A member's way, one fact after the other, each not before the last."""
+    """A member's way, one fact after the other, each not before the last. It begins with the first that
+    is known of them (`begins`); `joined`: the day from which membership years count, where it is another."""
 
-    def __init__(self, ladders: Ladders, zone: ZoneInfo, joined: datetime) -> None:
+    def __init__(
+        self, ladders: Ladders, zone: ZoneInfo, begins: datetime, joined: datetime | None = None
+    ) -> None:
         self.changes: list[Change] = []
         self._zone = zone
-        self._joined = joined
+        self._begins, self._joined = begins, joined or begins
         self._later = deque(ladders[1:])
         self._ladder = ladders[0][1] if ladders else None
         self._facts: list[Fact] = []
         self._guarantees: list[_Guarantee] = []
-        self._now = joined
-        while self._later and self._later[0][0] <= joined:
+        self._now = begins
+        while self._later and self._later[0][0] <= begins:
             self._ladder = self._later.popleft()[1]
         self._level = self._ladder.base if self._ladder else -1
         self._pending: tuple[datetime, int] | None = None
         self._last_visit: date | None = None
-        self._begin_period(joined)
+        self._begin_period(begins)
         self._recount()
         if self._level >= 0:
             self._record("reached")
@@ -176,16 +179,18 @@ class Climb:
 
     def _recount(self) -> None:
         """The count from all facts so far, as the ladder in force counts."""
-        facts, now, self._now = self._facts, self._now, self._joined
+        facts, now, self._now = self._facts, self._now, self._begins
         self._count: Fraction | int = 0
         self._window: deque[tuple[datetime, Fraction | int]] = deque()
         self._last_visit = None
         for fact in facts:
             self._now = fact.at
+            if fact.at < self._counts_from:
+                continue
             if isinstance(fact, Act):
                 if fact.kind == "count":
                     self._add(fact.amount - self._count)
-            elif fact.at >= self._counts_from:
+            else:
                 self._add(self._more(fact))
             if isinstance(fact, Purchase):
                 self._last_visit = fact.at.astimezone(self._zone).date()
@@ -197,7 +202,7 @@ class Climb:
         ladder = self._ladder
         periodic = ladder is not None and ladder.over in {"calendar_year", "membership_year"}
         if ladder is None or ladder.by == "points_balance" or not periodic:
-            return self._joined
+            return self._begins
         return self._period_start
 
     def _slide(self) -> None:
@@ -250,7 +255,7 @@ class Climb:
         if ladder.review != "membership_year":
             return start_of(first_after(at.astimezone(self._zone).date(), ladder.review), self._zone)
         start = (self._joined if ladder.year_from == "joining" else at).astimezone(self._zone).date()
-        number = 1
+        number = 0
         while True:
             day = start + timedelta(days=number * ladder.year_days) if ladder.year_days else (
                 months_later(start, number * ladder.year_months)
@@ -388,10 +393,15 @@ class Climb:
 
 
 def replay(
-    ladders: Ladders, zone: ZoneInfo, joined: datetime, facts: Sequence[Fact], until: datetime
+    ladders: Ladders,
+    zone: ZoneInfo,
+    begins: datetime,
+    facts: Sequence[Fact],
+    until: datetime,
+    joined: datetime | None = None,
 ) -> Climb:
     """A member's way through these facts, which are in order, as it stands at `until`."""
-    climb = Climb(ladders, zone, joined)
+    climb = Climb(ladders, zone, begins, joined)
     for fact in facts:
         if fact.at > until:
             break

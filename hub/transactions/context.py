@@ -170,7 +170,8 @@ class _Way:
         stale: Mapping[int, Stored],
     ) -> None:
         self.member, self.told, self.wanted, self.stale = member, told, wanted, stale
-        self.climb = Climb(past.ladders(versions), ZoneInfo(versions[0].time_zone), member.joined)
+        zone = ZoneInfo(versions[0].time_zone)
+        self.climb = Climb(past.ladders(versions), zone, member.begins, member.joined)
         self.before: list[Purchase] = []
 
     def walk(self) -> Iterator[tuple[Transaction, Context]]:

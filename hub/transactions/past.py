@@ -24,13 +24,21 @@ class Known:
     """One member with all their aliases."""
 
     root: int
-    joined: datetime
+    begins: datetime
+    """The first that is known of them: when they were made, said to have joined, or bought."""
+    stated: datetime | None = None
+    """When they joined, where somebody stated it."""
     birthday: date | None = None
     tags: frozenset[str] = frozenset()
     purchases: list[Purchase] = field(default_factory=list)
     """In the order in which they count."""
     others: list[Fact] = field(default_factory=list)
     """What else the tiers look at."""
+
+    @property
+    def joined(self) -> datetime:
+        """From when on membership years count."""
+        return self.stated or self.begins
 
     @property
     def facts(self) -> list[Fact]:
@@ -68,7 +76,7 @@ def known(
     if any(one.memberships for one in steps):
         _add_memberships(session, found)
     for member in found.values():
-        member.joined = min([member.joined, *(fact.at for fact in member.facts)])
+        member.begins = min([member.begins, *(fact.at for fact in member.facts)])
     return found
 
 
@@ -77,14 +85,16 @@ def _members(session: Session, program_id: int, roots: Collection[int]) -> dict[
     rows = run(
         session,
         """SELECT coalesce(m.alias_of, m.id) AS root, min(m.birthday) FILTER (WHERE m.alias_of IS NULL) AS own,
-                  min(m.birthday) AS any, min(coalesce(m.joined_at, m.created_at)) AS joined,
+                  min(m.birthday) AS any, min(m.joined_at) AS stated,
+                  least(min(m.joined_at), min(m.created_at)) AS begins,
                   coalesce(array_agg(DISTINCT g.tag) FILTER (WHERE g.tag IS NOT NULL), '{}') AS tags
            FROM members m LEFT JOIN member_tags g ON g.member_id = m.id
            WHERE m.program_id = :program AND (m.id = ANY(:roots) OR m.alias_of = ANY(:roots)) GROUP BY 1""",
         {"program": program_id, "roots": sorted(roots)},
     )
     return {
-        row.root: Known(row.root, row.joined, row.own or row.any, frozenset(row.tags)) for row in rows
+        row.root: Known(row.root, row.begins, row.stated, row.own or row.any, frozenset(row.tags))
+        for row in rows
     }
 
 

@@ -63,7 +63,8 @@ def of_member(
 def climbed(member: Known, versions: Sequence[Rules], until: datetime) -> Climb:
     """A member's way up to a moment."""
     zone = ZoneInfo(versions[0].time_zone)
-    return replay(past.ladders(versions), zone, member.joined, in_order(member.facts), until)
+    facts = in_order(member.facts)
+    return replay(past.ladders(versions), zone, member.begins, facts, until, member.joined)
 
 
 def segments_of(member: Known, rules: Rules, tier: str | None, at: datetime) -> frozenset[str]:

@@ -163,6 +163,14 @@ def test_a_year_from_entry_asks_for_as_much_again(second: int, tier: str) -> Non
     assert climbed(one, *facts, until="2025-01-02", joined=on("2024-01-01")).tier == tier
 
 
+def test_a_day_of_joining_that_is_stated_counts_also_where_something_was_bought_before() -> None:
+    one = ladder(over="membership_year")
+    begins, joined = on("2023-06-01"), on("2024-03-04")
+    for until, tier in (("2025-03-03", "silver"), ("2025-03-04", "member")):
+        climb = replay([(begins, one)], ZONE, begins, [sale("2023-06-01", 1000)], on(until), joined)
+        assert climb.tier == tier
+
+
 def test_leap_day_years_keep_their_day() -> None:
     one = ladder(over="membership_year")
     climb = climbed(one, sale("2024-03-01", 1000), until="2028-02-29T12:00", joined=on("2024-02-29"))
@@ -309,6 +317,13 @@ def test_a_first_ladder_counts_what_was_bought_before_it() -> None:
     climb = replay([(JOINED, None), (on("2025-06-01"), ladder())], ZONE, JOINED,
                    [sale("2025-02-01", 1500)], on("2025-06-02"))  # fmt: skip
     assert history(climb) == [("2025-06-01", "silver", "rules_changed")]
+
+
+def test_what_was_stated_in_an_earlier_year_does_not_count_in_this_by_new_rules() -> None:
+    yearly = ladder(over="calendar_year")
+    facts: list[Fact] = [Act(on("2025-03-01"), "count", amount=900), sale("2026-02-01", 50)]
+    climb = replay([(JOINED, yearly), (on("2026-06-01"), yearly)], ZONE, JOINED, facts, on("2026-07-01"))
+    assert climb.progress().count == 50
 
 
 def test_tiers_that_are_abolished_are_left() -> None:

@@ -35,6 +35,7 @@ KNOWN_STEP = frozenset(
         "reward_available",
         "tier",
         "progress",
+        "spend_in_period",
     }
 )
 KNOWN_FINAL = frozenset({"balance", "balances", "customers", "tier"})
@@ -66,6 +67,7 @@ class Seen:
     parts: Mapping[str, Mapping[str, int]]
     rewards: Mapping[str, list[str]]
     tiers: Mapping[str, str | None]
+    spend: Mapping[str, Decimal | None]
 
 
 def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
@@ -117,6 +119,7 @@ def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
             {name: world.parts(name, mark) for name in customers},
             {name: world.rewards(name) for name in customers},
             {name: world.tier(name) for name in customers},
+            {name: world.spent_in_period(name) for name in customers},
         )  # fmt: skip
     return seen
 
@@ -135,6 +138,7 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
             "entries": here.entries,
             "reward_available": here.rewards[customer],
             "tier": here.tiers[customer],
+            "spend_in_period": here.spend[customer],
             **here.parts[customer],
             **here.said,
         }

@@ -14,7 +14,7 @@ from hub.desk.place import Desk
 from hub.desk.tiers import Decision
 from hub.members import profile
 from hub.members.resolve import Mention, resolve
-from hub.money import to_minor_exact
+from hub.money import from_minor, to_minor_exact
 from hub.program.history import ActKind
 from hub.program.rules import Rules
 from hub.program.store import Program
@@ -52,6 +52,14 @@ class Standings:
             stands = desk_tiers.of(self._desk(session), self._member(session, customer), self.now)
         names = {level.id: level.name for level in self.rules.tiers.levels}
         return names.get(stands.progress.tier or "")
+
+    def spent_in_period(self, customer: str) -> Decimal | None:
+        """What counts for a customer's tier, where spend does."""
+        if self.rules.tiers is None or self.rules.tiers.by != "spend":
+            return None
+        with self.runtime.sessions.begin() as session:
+            stands = desk_tiers.of(self._desk(session), self._member(session, customer), self.now)
+        return from_minor(stands.progress.count, self.currency)
 
     def review(self) -> None:
         """What the sweeper does as time passes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from hub.sync import process
 from tests.counter import Counter
@@ -277,3 +278,26 @@ def test_a_balance_that_is_spent_is_looked_at_again(
         assert carry_out(hub.runtime, hub.program, "test", buy) == "member"
         assert standings.review_due(hub.runtime) == 1
         assert (tier(hub), standings.review_due(hub.runtime)) == ("member", 0)
+
+
+def test_a_programme_without_tiers_is_not_asked_about_them(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Not one statement more for who does not use them."""
+    with running_hub(
+        database, redis_url, tmp_path, document={"earn": DOCUMENT["earn"]}, slug="plain"
+    ) as hub:
+        asked: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            asked.append(statement)
+
+        event.listen(hub.runtime.engine, "before_cursor_execute", note)
+        till = Counter(hub)
+        till.sell(1, 1_000_000, day(1))
+        till.work()
+        event.remove(hub.runtime.engine, "before_cursor_execute", note)
+        assert points(hub) == {"sale-1": 100}
+        assert any("INSERT INTO entries" in statement for statement in asked)
+        words = ("tier_", "sale_contexts", "sale_memberships", "member_tags")
+        assert [s for s in asked if any(word in s for word in words)] == []
