@@ -238,6 +238,7 @@ OFFER_WORDS: Mapping[str, str] = {
     "other_tier": "This reward is for members of another tier.",
     "other_segment": "This reward is for another group of members.",
     "limit_reached": "This member has had as many of this reward as anybody may.",
+    "account_disabled": "This member's account is switched off.",
     "limit_of_today_reached": "This member has had as many of this reward today as anybody may in a day.",
 }
 """Why a reward cannot be had."""

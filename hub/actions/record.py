@@ -18,6 +18,7 @@ from hub.ids import new_id
 from hub.ledger import accounts
 from hub.ledger.bonus import Bonus, post_bonuses
 from hub.ledger.entry import input_hash
+from hub.members.switch import is_off
 from hub.program.actions import Action, Earned, earned
 from hub.program.expiry import expires_at
 from hub.program.rules import Rules
@@ -107,8 +108,7 @@ def _known(session: Session, deed: Deed, digest: str) -> Recorded | None:
 
 
 def _judged(session: Session, deed: Deed, action: Action | None, member_id: int, rules: Rules) -> Earned:
-    disabled = run(session, "SELECT disabled_at FROM members WHERE id = :id", {"id": member_id})
-    if disabled[0].disabled_at is not None:
+    if is_off(session, member_id):
         return Earned(0, why="account_disabled")
     before = _times(session, deed, action, member_id, rules.time_zone) if action else {}
     return earned(action, deed.at, before)

@@ -158,6 +158,39 @@ def adjust(
     )
 
 
+@command.command("off")
+@click.argument("text")
+@click.option("--reason", required=True, help="Kept with the deed; no personal data.")
+@program_option
+@json_option
+def off(text: str, reason: str, program: str | None, as_json: bool) -> None:
+    """Switch an account off: nothing is spent and events give nothing; orders count."""
+    _switch(text, program, on=False, reason=reason, as_json=as_json)
+
+
+@command.command("on")
+@click.argument("text")
+@program_option
+@json_option
+def on(text: str, program: str | None, as_json: bool) -> None:
+    """Switch an account on again."""
+    _switch(text, program, on=True, reason="", as_json=as_json)
+
+
+def _switch(text: str, program: str | None, *, on: bool, reason: str, as_json: bool) -> None:
+    from hub.desk.place import carry_out
+    from hub.desk.switching import switch
+
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            member = only_member(session, found, text)
+        changed = carry_out(
+            runtime, found, ACTOR, lambda desk: switch(desk, member.id, on=on, reason=reason)
+        )
+    show_one({"member": member.public_id, "on": on, "changed": changed}, as_json=as_json)
+
+
 @command.command("merge")
 @click.argument("gone")
 @click.argument("kept")

@@ -1,4 +1,7 @@
-"""Switching a member's account off and on: while it is off, it earns nothing and spends nothing."""
+"""Switching a member's account off and on: while it is off nothing is spent, and events give nothing.
+
+Orders count all the same: what they earn follows from them alone, and waits until it is on again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from hub.bulk import run
 
 
 def switch_off(session: Session, member_id: int, at: datetime) -> bool:
-    """Off from that moment on; what was earned before stays. False: it was off already."""
+    """Off from that moment on. False: it was off already."""
     return bool(
         run(
             session,
@@ -21,7 +24,7 @@ def switch_off(session: Session, member_id: int, at: datetime) -> bool:
 
 
 def switch_on(session: Session, member_id: int) -> bool:
-    """On again; False: it was on."""
+    """On again. False: it was on."""
     return bool(
         run(
             session,
@@ -29,3 +32,14 @@ def switch_on(session: Session, member_id: int) -> bool:
             {"id": member_id},
         )
     )
+
+
+def is_off(session: Session, member_id: int) -> bool:
+    """Whether the account of a member, or of whom it was merged into, is off."""
+    rows = run(
+        session,
+        """SELECT 1 FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
+           WHERE m.id = :id AND root.disabled_at IS NOT NULL""",
+        {"id": member_id},
+    )
+    return bool(rows)

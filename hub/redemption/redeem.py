@@ -16,6 +16,7 @@ from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.entry import input_hash
 from hub.members import view
+from hub.members.switch import is_off
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.paying import Quote, quote
@@ -104,6 +105,8 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     if reward is None:
         raise NoSuchReward(order.reward)
     now = order.now or commands.moment(session)
+    if is_off(session, order.member_id):
+        raise NotOffered("account_disabled")
     why = reward.why_not_at(now)
     if why is not None:
         raise NotOffered(why)

@@ -13,12 +13,13 @@ from tests.actions.conftest import DOCUMENT
 from tests.hubs import Hub, running_hub
 from tests.people import add
 
+WITH_TEA = {**DOCUMENT, "rewards": [{"id": "tea", "name": "Tea", "cost": 50, "perk": "A tea"}]}
 Command = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
 def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
-    with running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub:
+    with running_hub(database, redis_url, tmp_path, document=WITH_TEA) as hub:
         with hub.runtime.sessions.begin() as session:
             for name in ("ann", "bob", "eve"):
                 member = add(
@@ -72,3 +73,18 @@ def test_budgets_show_what_is_left_of_those_in_force(hub: Hub, run: Command) -> 
     assert run("program", "budgets") == [
         {"rule": "tet", "given": 0, "budget": 500, "left": 500, "per_member": 20}
     ]
+
+
+def test_an_account_that_is_off_spends_nothing_and_events_give_nothing(hub: Hub, run: Command) -> None:  # noqa: F811
+    run("member", "adjust", "ann@x.vn", "100", "--reason", "start")
+    off = ("member", "off", "ann@x.vn", "--reason", "card reported stolen")
+    assert run(*off) == [{"member": "mem_ann", "on": False, "changed": True}]
+    assert run(*off)[0]["changed"] is False
+    (none,) = run("event", "record", "ann@x.vn", "review", "--key", "r1")
+    assert none["why"] == "No points: the member's account is switched off."
+    (said,) = run("redeem", "ann@x.vn", "tea", code=1, as_json=False)
+    assert "account is switched off" in said["said"]
+    assert run("member", "on", "ann@x.vn") == [{"member": "mem_ann", "on": True, "changed": True}]
+    assert run("redeem", "ann@x.vn", "tea")[0]["points"] == 50
+    noted = hub.rows("SELECT action FROM audit WHERE action LIKE 'member.switched%' ORDER BY id")
+    assert [row.action for row in noted] == ["member.switched_off", "member.switched_on"]
