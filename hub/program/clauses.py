@@ -107,13 +107,17 @@ def _of_time(when: Condition, zone: str) -> Iterator[str]:
         yield f"{starts:%H:%M} - {ends:%H:%M}"
 
 
-def _of_buyer(when: Condition, rules: Rules) -> Iterator[str]:
+def of_groups(tiers: Iterable[str], segments: Iterable[str], rules: Rules) -> Iterator[str]:
+    """For members of which tiers and segments, by their names."""
     levels = {level.id: level.name for level in rules.tiers.levels} if rules.tiers else {}
-    segments = {segment.id: segment.name for segment in rules.segments}
-    if when.tiers:
-        yield _("for {names}", names=", ".join(levels.get(one, one) for one in sorted(when.tiers)))
-    if when.segments:
-        yield _("for {names}", names=", ".join(segments.get(one, one) for one in sorted(when.segments)))
+    groups = {segment.id: segment.name for segment in rules.segments}
+    for wanted, names in ((sorted(tiers), levels), (sorted(segments), groups)):
+        if wanted:
+            yield _("for {names}", names=", ".join(names.get(one, one) for one in wanted))
+
+
+def _of_buyer(when: Condition, rules: Rules) -> Iterator[str]:
+    yield from of_groups(when.tiers, when.segments, rules)
     if when.birthday:
         yield _(BIRTHDAY_WORDS[when.birthday])
     if when.orders:

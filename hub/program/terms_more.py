@@ -8,7 +8,7 @@ from decimal import Decimal
 from hub import words
 from hub.i18n import gettext as _
 from hub.program.actions import Action
-from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, listed, months, of_window
+from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, listed, months, of_groups, of_window
 from hub.program.ladder import Ladder, Level
 from hub.program.referral import Referral
 from hub.program.rewards import Reward
@@ -86,15 +86,17 @@ def _expiry(expiry: Expiry) -> Iterator[str]:
 def rewards(rules: Rules) -> Iterator[str]:
     """What points buy, and how one pays with them."""
     for reward in rules.rewards.values():
-        yield _reward(reward, rules.time_zone)
+        yield _reward(reward, rules)
     if rules.paying is not None:
         yield from _paying(rules.paying)
 
 
-def _reward(reward: Reward, zone: str) -> str:
+def _reward(reward: Reward, rules: Rules) -> str:
+    zone = rules.time_zone
     points = words.points(reward.cost)
     said = _("{points}: {name} ({what})", points=points, name=reward.name, what=_what(reward))
-    clauses = [*_reward_use(reward, zone), *_reward_limits(reward, zone)]
+    who = of_groups(reward.tiers, reward.segments, rules)
+    clauses = [*who, *_reward_use(reward, zone), *_reward_limits(reward, zone)]
     return f"{said}: {'; '.join(clauses)}." if clauses else f"{said}."
 
 

@@ -147,6 +147,8 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "stock": 7,
         "per_member": 7,
         "per_day": 7,
+        "tiers": frozenset({"b"}),
+        "segments": frozenset({"s"}),
         "channels": frozenset({"shopify"}),
     },
     PointsAsMoney: {

@@ -380,7 +380,7 @@ def test_a_programme_made_by_chance_lives_as_a_simple_model_says(runtime: Runtim
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=paced(8, 60),
+            max_examples=paced(8, 30),
             stateful_step_count=paced(15, 25),
             deadline=None,
             print_blob=True,
