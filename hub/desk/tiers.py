@@ -212,6 +212,8 @@ def told(stands: Standing) -> dict[str, Any]:
         "count": None,
         "next": None,
         "keep": None,
+        "held": progress.held,
+        "held_until": None,
         "segments": sorted(stands.segments),
         "tags": sorted(stands.tags),
         "joined_at": stands.joined,
@@ -230,6 +232,8 @@ def told(stands: Standing) -> dict[str, Any]:
             "from": counted(ladder, progress.next_at),
             "missing": counted(ladder, progress.missing),
         }
+    if progress.held:
+        found["held_until"] = progress.held_until
     if progress.review_at is not None:
         keep = counted(ladder, progress.keep_at)
         found["keep"] = {"from": keep, "review_at": progress.review_at}

@@ -49,6 +49,9 @@ class Progress:
     keep_at: int | None = None
     """The count that keeps the present tier at the next review; None: it needs none."""
     review_at: datetime | None = None
+    held: bool = False
+    """The present tier is guaranteed or bought, above what the count leads to."""
+    held_until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -122,6 +125,10 @@ class Climb:
         if following is not None and following.least is not None:
             missing = max(0, _up(following.least - self._count))
             found = replace(found, next_tier=following.id, next_at=following.least, missing=missing)
+        if self._place > self._level:
+            ends = [g.ends for g in self._guarantees if ladder.place(g.tier) == self._place]
+            until = None if None in ends else max(e for e in ends if e is not None)
+            return replace(found, held=True, held_until=until)
         if ladder.leave == "at_review" and self._level > ladder.base:
             keep = ladder.levels[self._level].keep
             found = replace(found, keep_at=keep, review_at=self._review_at)

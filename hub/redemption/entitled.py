@@ -36,7 +36,7 @@ def for_member(rules: Rules, reward: Reward, them: Standing) -> Reward:
     tier = them.progress.tier
     if reward.tiers and tier not in reward.tiers:
         raise NotOffered("other_tier")
-    if reward.segments and not reward.segments & them.segments:
+    if reward.segments and not reward.segments & them.segments.keys():
         raise NotOffered("other_segment")
     place = rules.tiers.place(tier) if rules.tiers else -1
     if rules.tiers is None or place < 0:

@@ -34,7 +34,8 @@ class Standing:
     progress: Progress
     history: tuple[Change, ...]
     """Oldest first."""
-    segments: frozenset[str]
+    segments: Mapping[str, str]
+    """Those they belong to: id -> name."""
     tags: frozenset[str]
     joined: datetime
 
@@ -50,11 +51,12 @@ def of_member(
     """Where a member, who is no alias, stands now."""
     member = past.known(session, program_id, [root], versions)[root]
     rules, climb = in_force(versions, now), climbed(member, versions, now)
+    theirs = segments_of(member, rules, climb.tier, now)
     return Standing(
         ladder=rules.tiers,
         progress=climb.progress(),
         history=tuple(climb.changes),
-        segments=segments_of(member, rules, climb.tier, now),
+        segments={one.id: one.name for one in rules.segments if one.id in theirs},
         tags=member.tags,
         joined=member.joined,
     )

@@ -347,6 +347,27 @@ def test_progress_says_what_is_missing_and_what_keeps() -> None:
     assert (top.next_tier, top.missing) == (None, None)
 
 
+def test_a_guaranteed_tier_says_until_when_and_asks_for_no_count() -> None:
+    one = ladder(over="calendar_year")
+    facts: list[Fact] = [
+        sale("2025-02-01", 1200),
+        Act(on("2025-03-01"), "guarantee", "gold", until=on("2026-06-01")),
+    ]
+    held = climbed(one, *facts, until="2025-07-01").progress()
+    assert (held.tier, held.held, held.held_until, held.keep_at) == (
+        "gold",
+        True,
+        on("2026-06-01"),
+        None,
+    )
+    for_good = climbed(
+        one, *facts, Act(on("2025-04-01"), "guarantee", "gold"), until="2025-07-01"
+    ).progress()
+    assert (for_good.held, for_good.held_until) == (True, None)
+    after = climbed(one, *facts, until="2026-06-01").progress()
+    assert (after.tier, after.held, after.keep_at) == ("silver", False, 1000)
+
+
 def test_nothing_has_to_be_looked_at_of_members_who_can_only_climb() -> None:
     assert climbed(ladder(over="calendar_year"), until="2025-07-01").next_moment is None
     climb = climbed(ladder(over="calendar_year"), sale("2025-06-01", 1200), until="2025-07-01")

@@ -87,6 +87,10 @@ class StandingAnswer(Schema):
     count = fields.String(allow_none=True)
     next = fields.Nested(NextTier, allow_none=True)
     keep = fields.Nested(TierKeep, allow_none=True)
+    held = fields.Boolean(
+        metadata={"description": "guaranteed or bought, above what the count leads to"}
+    )
+    held_until = fields.DateTime(allow_none=True)
     segments = fields.List(fields.String())
     tags = fields.List(fields.String())
     joined_at = fields.DateTime()

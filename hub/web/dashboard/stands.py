@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -52,6 +53,7 @@ def _decisions(session: Session, desk: Desk, found: Any, ladder: Ladder | None) 
     return [
         {
             **one,
+            "until": _last(one["until"]),
             "what": _(DECISION_WORDS[one["kind"]]),
             "name": getattr(level_of(ladder, one["tier"]), "name", one["tier"]),
             "count": counted(ladder, one["amount"]) if ladder and one["kind"] == "count" else "",
@@ -65,7 +67,7 @@ def told(stands: Standing) -> dict[str, Any]:
     """Where somebody stands, for a page."""
     ladder, progress = stands.ladder, stands.progress
     shown: dict[str, Any] = {
-        "segments": sorted(stands.segments),
+        "segments": [stands.segments[one] for one in sorted(stands.segments)],
         "tags": sorted(stands.tags),
         "joined": stands.joined,
         "ladder": ladder,
@@ -82,6 +84,8 @@ def told(stands: Standing) -> dict[str, Any]:
         "done": (progress.count, progress.next_at),
         "keep": counted(ladder, progress.keep_at),
         "review_at": progress.review_at,
+        "held": progress.held,
+        "held_until": _last(progress.held_until),
         "history": [
             {
                 "at": change.at,
@@ -92,6 +96,11 @@ def told(stands: Standing) -> dict[str, Any]:
             for change in reversed(stands.history)
         ],
     }
+
+
+def _last(until: datetime | None) -> datetime | None:
+    """The last moment before an end, whose day is the last one."""
+    return until - timedelta(microseconds=1) if until else None
 
 
 def counted(ladder: Ladder, count: int | None) -> str:

@@ -26,7 +26,7 @@ DOCUMENT: dict[str, Any] = {
             {"id": "gold", "name": "Gold", "from": "1000000", "perks": ["A <b>cake</b>"]},
         ],
     },
-    "segments": [{"id": "press", "tags": ["press"]}],
+    "segments": [{"id": "press", "name": "The press", "tags": ["press"]}],
 }
 DECISION = {"decision": "set", "tier": "gold", "reason": "A good customer elsewhere", "key": "k1"}
 
@@ -104,10 +104,18 @@ def test_what_cannot_be_decided_is_said(
     assert acts(office) == 0
 
 
+def test_a_guarantee_is_shown_with_its_last_day(office: Office, ann: str) -> None:
+    desk = office.desk("owner")
+    desk.post(f"{ann}/tier", DECISION | {"decision": "guarantee", "until": "2099-12-31"})
+    page = desk.get(f"{ann}?tab=tier").text
+    assert "Guaranteed or bought until 31 December 2099" in page
+    assert "until 31 December 2099" in page.split("Decided by hand")[1]
+
+
 def test_tags_are_put_on_and_taken_off(office: Office, ann: str) -> None:
     desk = office.desk("support")
     desk.post(f"{ann}/tags", {"tag": "press"})
-    assert "Belongs to: press" in desk.get(f"{ann}?tab=tier").text
+    assert "Belongs to: The press" in desk.get(f"{ann}?tab=tier").text
     desk.post(f"{ann}/tags", {"tag": "press", "off": "1"})
     assert "No tags." in desk.get(f"{ann}?tab=tier").text
     desk.post(f"{ann}/tags", {"tag": " "})
