@@ -23,6 +23,34 @@ def command() -> None:
     """Where members stand, and what staff decide about it."""
 
 
+@command.command("list")
+@program_option
+@json_option
+def list_(program: str | None, as_json: bool) -> None:
+    """The tiers in force, and how many members are in each."""
+    from hub.desk import tiers
+    from hub.program import store
+    from hub.program.rules import in_force
+    from hub.transactions import standing
+
+    with ground() as runtime, runtime.sessions() as session:
+        found = find_program(session, program)
+        ladder = in_force(store.versions(session, found), runtime.clock()).tiers
+        members = standing.members_by_tier(session, found.id)
+    rows = [
+        {
+            "tier": level.id,
+            "name": level.name,
+            "from": tiers.counted(ladder, level.least),
+            "keep": tiers.counted(ladder, level.keep),
+            "members": members.get(level.id, 0),
+        }
+        for level in (ladder.levels if ladder else ())
+        if ladder is not None
+    ]
+    show(rows, as_json=as_json, empty=_("The programme has no tiers."))
+
+
 @command.command("show")
 @click.argument("text")
 @program_option

@@ -91,6 +91,17 @@ def refresh(
     return _store_standings(session, program_id, ways, now)
 
 
+def members_by_tier(session: Session, program_id: int) -> dict[str, int]:
+    """How many members are in each tier, as stored: within seconds of the truth."""
+    rows = run(
+        session,
+        """SELECT s.tier, count(*) AS members FROM tier_standings s JOIN members m ON m.id = s.member_id
+           WHERE s.program_id = :program AND s.tier IS NOT NULL AND m.alias_of IS NULL GROUP BY 1""",
+        {"program": program_id},
+    )
+    return {row.tier: row.members for row in rows}
+
+
 def look_again(session: Session, rules: Rules, member_ids: Collection[int]) -> None:
     """Points came or went: the sweeper looks at these members at once. Nothing where no tier counts
     points (who asks in the meantime is answered by a replay anyway)."""

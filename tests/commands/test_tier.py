@@ -60,6 +60,13 @@ def test_where_a_member_stands(say: Say) -> None:
     assert "Gold (gold)" in say("tier", "show", ANN)
 
 
+def test_the_tiers_with_their_members(say: Say) -> None:
+    rows = [json.loads(line) for line in say("tier", "list", "--json").splitlines()]
+    assert [(row["tier"], row["from"], row["members"]) for row in rows] == [
+        ("member", "0", 0), ("gold", "1000000", 1),
+    ]  # fmt: skip
+
+
 def test_decisions(say: Say) -> None:
     told = json.loads(say("tier", "set", ANN, "member", "--reason", "r", "--key", "k", "--json"))
     assert (told["before"], told["tier"], told["repeated"]) == ("gold", "member", False)
