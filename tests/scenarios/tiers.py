@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from tests.scenarios.reading import Unsupported, all_read, word
@@ -55,6 +57,7 @@ FROM = {
 }
 YEARS = {1: 12, 2: 24, 3: 36}
 """Months of as many years."""
+RESETS = {True: True, False: False, "on_change": True, "reset": True, "never": False, "keep": False}
 _SPAN = re.compile(r"(\d+) (days?|months?|years?) from (.+)")
 BIRTHDAYS = {
     "birthday": "day",
@@ -140,12 +143,21 @@ def _ladder(tiers: dict[str, Any], levels: list[dict[str, Any]], currency: str) 
             made |= _span(rest.pop(name), f"tiers.{name}")
     if "grace_days" in rest:
         made["grace_days"] = rest.pop("grace_days")
-    if rest.pop("reset_on_change", False):
-        made["reset"] = True
+    for name in ("reset", "reset_on_change", "counter"):
+        if name in rest:
+            made["reset"] = word(RESETS, rest.pop(name), f"tiers.{name}")
     if rest.pop("manual_is_floor", True) is not True or rest.pop("inclusive", True) is not True:
         raise Unsupported("tiers: a line is inclusive, and a guarantee is a floor")
     all_read(rest, "tiers")
-    return made | {"levels": [_level(level) for level in levels]}
+    return made | {"levels": [_level(level) for level in _within_bounds(levels)]}
+
+
+def _within_bounds(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An upper bound says nothing more where the next tier begins above it."""
+    for level, following in pairwise(levels):
+        if "to" in level and Decimal(str(level["to"])) < Decimal(str(following.get("from", 0))):
+            del level["to"]
+    return levels
 
 
 def _span(said: str, where: str) -> dict[str, Any]:

@@ -100,12 +100,8 @@ class World(Standings):
         self.earns = bool(scenario["program"]["rules"].get("earn"))
         self.zone = scenario["program"]["rules"].get("time_zone") or _zone_told(scenario)
         self.now = min([datetime(2026, 1, 1, tzinfo=UTC), *_moments(scenario, self.zone)])
-        made = document(scenario)
-        wanted = _points_spent(scenario["events"])
-        made["rewards"] += [
-            {"id": f"points-{cost}", "name": f"{OWN_REWARD}{cost}", "cost": cost, "percent": "1"}
-            for cost in sorted(wanted)
-        ]
+        self.scenario = scenario
+        made = self._document(scenario)
         with runtime.sessions.begin() as session:
             self.program = store.create(
                 session,
@@ -130,6 +126,29 @@ class World(Standings):
         """What the last event was answered with, besides points."""
         self.told: dict[int, list[Message]] = {}
         """Event number -> its messages, for the ones that come twice."""
+
+    @staticmethod
+    def _document(scenario: Mapping[str, Any]) -> dict[str, Any]:
+        """The programme, with a reward for every number of points that is spent."""
+        made = document(scenario)
+        made["rewards"] += [
+            {"id": f"points-{cost}", "name": f"{OWN_REWARD}{cost}", "cost": cost, "percent": "1"}
+            for cost in sorted(_points_spent(scenario["events"]))
+        ]
+        return made
+
+    def _on_program_change(self, event: Event) -> None:
+        """Another version of the programme, in force from here on; sections that are not named stay."""
+        _only(event, {"type", "seq", "at", "customer", "rules"})
+        program = self.scenario["program"]
+        changed = {**program, "rules": {**program["rules"], **event["rules"]}}
+        self.scenario = {**self.scenario, "program": changed}
+        with self.runtime.sessions.begin() as session:
+            store.add_version(
+                session, self.program, self._document(self.scenario),
+                effective_from=self.now, now=self.now, actor="scenario",
+            )  # fmt: skip
+            self.rules = store.versions(session, self.program)[-1]
 
     # --- what can be asked ---
 
