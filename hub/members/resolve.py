@@ -138,7 +138,7 @@ def resolve(session: Session, program_id: int, mentions: Sequence[Mention]) -> D
 def _reserve_ids(session: Session, count: int) -> Iterator[int]:
     rows = run(
         session,
-        "SELECT nextval(pg_get_serial_sequence('members', 'id')) AS id FROM generate_series(1, :n)",
+        "SELECT nextval('members_id_seq') AS id FROM generate_series(1, :n)",
         {"n": count},
     )
     return iter([row.id for row in rows])

@@ -458,24 +458,22 @@ def _update(session: Session, transactions: Sequence[Transaction]) -> None:
 
 
 def _insert(session: Session, ground: Ground, new: Sequence[Transaction]) -> None:
-    ids = run(
-        session,
-        "SELECT nextval(pg_get_serial_sequence('transactions', 'id')) AS id FROM generate_series(1, :n)",
-        {"n": len(new)},
-    )
-    for transaction, row in zip(new, ids, strict=True):
-        transaction.id, transaction.public_id = row.id, new_id("txn")
-    columns = ", ".join(_ROW)
-    values = ", ".join(_CODES if c == "codes" else f"r.{c}" for c in _ROW)
+    for transaction in new:
+        transaction.public_id = new_id("txn")
+    given = {name: kind for name, kind in _ROW.items() if name != "id"}
+    values = ", ".join(_CODES if c == "codes" else f"r.{c}" for c in given)
     inserted = run(
         session,
-        f"""INSERT INTO transactions (program_id, {columns}) OVERRIDING SYSTEM VALUE
-            SELECT :program, {values} FROM {unnest(_ROW)} ORDER BY r.channel_id, r.external_id
-            ON CONFLICT (channel_id, external_id) DO NOTHING RETURNING id""",
-        {**arrays(_ROW, [_row(t) for t in new]), "program": ground.program_id},
+        f"""INSERT INTO transactions (program_id, {", ".join(given)})
+            SELECT :program, {values} FROM {unnest(given)} ORDER BY r.channel_id, r.external_id
+            ON CONFLICT (channel_id, external_id) DO NOTHING RETURNING id, channel_id, external_id""",
+        {**arrays(given, [_row(t) for t in new]), "program": ground.program_id},
     )
     if len(inserted) != len(new):
         raise Collision
+    ids = {(row.channel_id, row.external_id): row.id for row in inserted}
+    for transaction in new:
+        transaction.id = ids[transaction.key]
 
 
 def _row(transaction: Transaction) -> dict[str, Any]:
