@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 from sqlalchemy import Engine
@@ -20,6 +21,10 @@ from hub.embedded import Servers
 from tests import servers as test_servers
 
 _RUN = pytest.StashKey[test_servers.Run]()
+
+# how long an example takes is no property of the code: two other test processes stand on the same cores
+hypothesis.settings.register_profile("hub", deadline=None)
+hypothesis.settings.load_profile("hub")
 
 
 # --- the servers of this run ---------------------------------------------------------------------
