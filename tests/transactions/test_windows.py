@@ -22,6 +22,7 @@ from hub.desk.place import Desk, carry_out
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import process
+from hub.transactions import windows
 from tests.market import ANN, BOB, NOON, Market, Told, market, open_market
 
 DOCUMENT = {
@@ -51,9 +52,9 @@ def expected(sales: Sequence[Told]) -> dict[str, int]:
             continue
         count += 1
         worth = sale.amount // 10_000 + (50 if count == 1 else 0) + (30 if count % 3 == 0 else 0)
-        windows = {"ever": 400, sale.at.strftime("%Y-%m"): 250, sale.at.strftime("%Y-%m-%d"): 100}
-        points[sale.name] = min(worth, *(most - sums[w] for w, most in windows.items()))
-        for window in windows:
+        caps = {"ever": 400, sale.at.strftime("%Y-%m"): 250, sale.at.strftime("%Y-%m-%d"): 100}
+        points[sale.name] = min(worth, *(most - sums[w] for w, most in caps.items()))
+        for window in caps:
             sums[window] += points[sale.name]
     return points
 
@@ -117,6 +118,25 @@ def test_two_members_who_become_one_have_one_cap_and_taken_apart_two_again(place
     place.assert_clean()
     do(part)
     assert (place.points(), place.balance(ANN), place.balance(BOB)) == ({"a": 100, "b": 100}, 100, 100)
+    place.assert_clean()
+
+
+def test_a_sale_that_comes_between_gathering_and_locking_is_judged_too(
+    place: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker credits a later sale after this batch has looked for those that follow its own."""
+    gather, came = windows.followers, []
+
+    def gather_slowly(*args: Any) -> Any:
+        found = gather(*args)
+        if not came:
+            came.append("b")
+            place.sell(Told("b", 600_000, at=NOON))
+        return found
+
+    monkeypatch.setattr(windows, "followers", gather_slowly)
+    place.sell(Told("a", 600_000, at=NOON - timedelta(hours=1)))
+    assert place.points() == {"a": 100, "b": 0}
     place.assert_clean()
 
 
