@@ -30,6 +30,7 @@ from hub.transactions.past import Known
 
 if TYPE_CHECKING:
     from hub.transactions.post import Ground, Transaction
+    from hub.transactions.windows import Windows
 
 _CONTEXT = {
     "transaction_id": "bigint",
@@ -62,10 +63,15 @@ def asking(transactions: Sequence[Transaction]) -> list[Transaction]:
 
 
 def judge_again(
-    session: Session, ground: Ground, transactions: Sequence[Transaction], locked: Locked
+    session: Session,
+    ground: Ground,
+    transactions: Sequence[Transaction],
+    locked: Locked,
+    around: Windows | None = None,
 ) -> dict[int, Context]:
     """Judge these sales for whom they were sold to; sets their verdicts. The accounts of their members
-    are locked. Returns transaction id -> the context each was judged in."""
+    are locked. `around`: the members' other sales, where what one earns hangs on them; a tier by points
+    counts what is earned under the caps. Returns transaction id -> the context each was judged in."""
     known = _stored(session, transactions)
     contexts: dict[int, Context] = {}
     for transaction, context in _in_order(session, ground, transactions, locked, known):
@@ -74,7 +80,8 @@ def judge_again(
         assert sale is not None
         assert fold is not None
         situation = ground.situations[transaction.key[0]]
-        transaction.verdict = judge(sale, fold, transaction.line_facts, situation, context.buyer)
+        buyer = context.buyer if around is None else around.buyer(transaction, context.buyer)
+        transaction.verdict = judge(sale, fold, transaction.line_facts, situation, buyer)
     return contexts
 
 

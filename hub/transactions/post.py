@@ -639,9 +639,12 @@ def _judge_in_context(
 ) -> None:
     """Judge for whom was sold to; rows that come out otherwise than without are written again."""
     before = {t.id: (t.verdict, t.review) for t in asking}
-    contexts = context.judge_again(session, ground, asking, locked) if asking else {}
+    around = None
     if windows.asked(ground):
-        windows.Windows.read(session, ground, transactions, locked).judge(contexts, spending)
+        around = windows.Windows.read(session, ground, transactions, locked)
+    contexts = context.judge_again(session, ground, asking, locked, around) if asking else {}
+    if around is not None:
+        around.judge(contexts, spending)
     elif spending is not None:
         for transaction in asking:
             buyer = contexts[transaction.id].buyer

@@ -105,6 +105,31 @@ class Windows:
         """A sale of a channel whose connector is not installed any more stays as it is."""
         return one.order[1] in self.ground.traits
 
+    def buyer(self, transaction: Transaction, buyer: Buyer) -> Buyer:
+        """The buyer with what comes before this sale, as far as it is judged by now."""
+        if "history" not in self.ground_needs:
+            return buyer
+        placed = next((p for p in self.placed.values() if any(o.id == transaction.id for o in p)), ())
+        count = 0
+        sums: dict[tuple[Period, datetime | None], int] = defaultdict(int)
+        for one in placed:
+            count += one.counts
+            if one.id == transaction.id:
+                return self._known(transaction, buyer, count if one.counts else None, sums)
+            self._add(sums, one)
+        return buyer
+
+    def _add(self, sums: dict[tuple[Period, datetime | None], int], one: Placed) -> None:
+        transaction = self.told.get(one.id)
+        points = one.points if transaction is None else _points(transaction)
+        for of, start in _periods(self.ground, one.order[0]):
+            sums[of, start] += points
+
+    @property
+    def ground_needs(self) -> set[str]:
+        """What any version of the program looks at."""
+        return {need for rules in self.ground.versions for need in rules.needed}
+
     def judge(self, contexts: Mapping[int, Context], budgets: Budgets | None = None) -> None:
         """Judge the sales of the batch that ask, in their order, knowing what comes before each."""
         for placed in self.placed.values():
@@ -117,9 +142,7 @@ class Windows:
                     buyer = contexts[one.id].buyer
                     known = self._known(transaction, buyer, count if one.counts else None, sums)
                     judge_within(self.ground, transaction, known, budgets)
-                points = one.points if transaction is None else _points(transaction)
-                for of, start in _periods(self.ground, one.order[0]):
-                    sums[of, start] += points
+                self._add(sums, one)
 
     def _known(
         self,

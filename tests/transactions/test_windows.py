@@ -125,7 +125,8 @@ def test_a_sale_that_comes_between_gathering_and_locking_is_judged_too(
     place: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker credits a later sale after this batch has looked for those that follow its own."""
-    gather, came = windows.followers, []
+    came: list[str] = []
+    gather = windows.followers
 
     def gather_slowly(*args: Any) -> Any:
         found = gather(*args)
@@ -184,6 +185,37 @@ def test_any_order_of_arrival_ends_with_the_same_capped_points(
         wanted |= expected([sale for sale in ends if sale.phone == phone])
     assert here.points() == wanted
     here.assert_clean()
+
+
+CLIMBING: dict[str, Any] = {
+    "earn": [{"per": {"VND": "10000"}}],
+    "multipliers": [{"id": "gold", "factor": "2", "tiers": ["gold"]}],
+    "points": {"most_per_day": 50},
+    "tiers": {
+        "by": "points_earned",
+        "levels": [
+            {"id": "member", "name": "Member", "from": "0"},
+            {"id": "gold", "name": "Gold", "from": "100"},
+        ],
+    },
+}
+
+
+def test_a_tier_by_points_counts_what_the_cap_lets_through_at_once_or_one_by_one(place: Market) -> None:
+    """Forty twice a day are capped to fifty: a hundred are reached with the fourth sale, not the third."""
+    sales = [Told(f"s{n}", 400_000, at=NOON - timedelta(hours=60 - 12 * n)) for n in range(5)]
+    slowly, at_once = open_market(place.runtime, CLIMBING), open_market(place.runtime, CLIMBING)
+    slowly.sell(*sales)
+    at_once.tell(*sales)
+    at_once.work()
+    for here in (slowly, at_once):
+        tiers = here.rows(
+            """SELECT c.tier FROM sale_contexts c JOIN transactions t ON t.id = c.transaction_id
+               WHERE t.program_id = :program ORDER BY t.placed_at"""
+        )
+        assert [row.tier for row in tiers] == ["member", "member", "member", "member", "gold"]
+        assert here.points() == {"s0": 40, "s1": 10, "s2": 40, "s3": 10, "s4": 50}
+        here.assert_clean()
 
 
 # --- raced ---------------------------------------------------------------------------------------
