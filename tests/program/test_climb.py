@@ -390,7 +390,12 @@ SALES = st.builds(
 )  # fmt: skip
 MOVES = st.builds(lambda at, n: Movement(at, max(n, 0), n), DAYS, st.integers(-2000, 3000))
 ACTS = st.builds(lambda at, tier: Act(at, "set", tier), DAYS, st.sampled_from(["silver", "gold"]))
-FACTS = st.lists(st.one_of(SALES, MOVES, ACTS), max_size=15)
+FACTS = st.lists(
+    st.one_of(SALES, MOVES, ACTS),
+    max_size=15,
+    unique_by=lambda fact: fact.transaction_id if isinstance(fact, Purchase) else id(fact),
+)
+"""No two sales are one: what a sale is worth is one number."""
 
 
 @given(LADDERS, FACTS, st.randoms(use_true_random=False))
