@@ -83,8 +83,9 @@ def totals(program: str | None, as_json: bool) -> None:
         found = find_program(session, program)
         rows = run(
             session,
-            """SELECT counter, count(*) AS entries, sum(amount)::bigint AS points FROM entries
-               WHERE program_id = :id GROUP BY counter ORDER BY counter""",
+            """SELECT e.counter, count(*) AS entries, sum(e.amount)::bigint AS points
+               FROM entries e JOIN accounts a ON a.id = e.account_id AND a.member_id IS NOT NULL
+               WHERE e.program_id = :id GROUP BY e.counter ORDER BY e.counter""",
             {"id": found.id},
         )
     show([dict(r._mapping) for r in rows], as_json=as_json, empty=_("No movement of points yet."))

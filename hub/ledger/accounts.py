@@ -78,6 +78,23 @@ class Locked:
     """Transactions whose claw-backs are forgiven rather than owed."""
 
 
+_COLUMNS = """balance, debt, seq, head, last_recorded_at, high_water_at, next_settle_at,
+    clock_timestamp() AS now"""
+_HOLDERS = "SELECT coalesce(member_id, holder_id) AS member_id FROM accounts WHERE id = ANY(:ids)"
+_POINTS = f"""SELECT id, member_id, {_COLUMNS},
+        EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = :program
+                AND (l.idle_days IS NOT NULL OR l.idle_year)) AS rebuild
+    FROM accounts
+    WHERE program_id = :program AND member_id = ANY(:members) ORDER BY id FOR NO KEY UPDATE"""
+_WALLETS = f"""SELECT id, holder_id AS member_id, {_COLUMNS} FROM accounts
+    WHERE program_id = :program AND holder_id = ANY(:members) AND currency = :currency
+    ORDER BY id FOR NO KEY UPDATE"""
+_OPEN_WALLETS = """INSERT INTO accounts (program_id, holder_id, currency)
+    SELECT :program, m, :currency FROM unnest(CAST(:members AS bigint[])) AS m
+    WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE holder_id = m AND currency = :currency)
+    ORDER BY m ON CONFLICT (holder_id, currency) WHERE holder_id IS NOT NULL DO NOTHING"""
+
+
 def lock(
     session: Session,
     program_id: int,
@@ -86,24 +103,24 @@ def lock(
     chain_key: bytes,
     actor: str,
     now: datetime | None = None,
+    currency: str | None = None,
 ) -> Locked:
     """Make missing accounts, lock all of them by id, and check that no root changed meanwhile.
+    `currency`: the members' store credit in it, rather than their points; who needs both locks points
+    first (rules.md C4).
 
     NO KEY UPDATE: whoever inserted a row that names an account (a redemption) holds its key in
     share, and two of them that both wanted FOR UPDATE would wait for each other for ever."""
     wanted = sorted(set(members))
     roots = _roots(session, wanted)
-    open_accounts(session, program_id, sorted(set(roots.values())))
-    rows = run(
-        session,
-        """SELECT id, member_id, balance, debt, seq, head, last_recorded_at, high_water_at,
-                  next_settle_at, clock_timestamp() AS now,
-                  EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = :program
-                          AND (l.idle_days IS NOT NULL OR l.idle_year)) AS rebuild
-           FROM accounts WHERE program_id = :program AND member_id = ANY(:members)
-           ORDER BY id FOR NO KEY UPDATE""",
-        {"program": program_id, "members": sorted({*roots.values(), *wanted})},
-    )
+    everybody = sorted({*roots.values(), *wanted})
+    if currency is None:
+        open_accounts(session, program_id, sorted(set(roots.values())))
+        rows = run(session, _POINTS, {"program": program_id, "members": everybody})
+    else:
+        keys = {"program": program_id, "currency": currency}
+        run(session, _OPEN_WALLETS, {**keys, "members": sorted(set(roots.values()))})
+        rows = run(session, _WALLETS, {**keys, "members": everybody})
     if _roots(session, wanted) != roots:
         raise RootChanged
     by_member = {row.member_id: row.id for row in rows}
@@ -120,13 +137,17 @@ def lock(
     )
 
 
-def load_postings(session: Session, transaction_ids: Sequence[int]) -> list[Posting]:
-    """What these sales have earned so far, on all accounts."""
+def load_postings(
+    session: Session, transaction_ids: Sequence[int], currency: str | None = None
+) -> list[Posting]:
+    """What these sales have earned so far, on all accounts of points, or of credit in a currency."""
     rows = run(
         session,
-        """SELECT transaction_id, account_id, posted, forgiven, n, member_id, placed_at, available_at, expires_at
-           FROM postings WHERE transaction_id = ANY(:ids)""",
-        {"ids": list(transaction_ids)},
+        """SELECT p.transaction_id, p.account_id, p.posted, p.forgiven, p.n, p.member_id, p.placed_at,
+                  p.available_at, p.expires_at
+           FROM postings p JOIN accounts a ON a.id = p.account_id
+           WHERE p.transaction_id = ANY(:ids) AND a.currency IS NOT DISTINCT FROM :currency""",
+        {"ids": list(transaction_ids), "currency": currency},
     )
     return [Posting(**row._mapping) for row in rows]
 
@@ -136,10 +157,7 @@ def members_of(session: Session, account_ids: Iterable[int]) -> set[int]:
     ids = list(account_ids)
     if not ids:
         return set()
-    return {
-        r.member_id
-        for r in run(session, "SELECT member_id FROM accounts WHERE id = ANY(:ids)", {"ids": ids})
-    }
+    return {r.member_id for r in run(session, _HOLDERS, {"ids": ids})}
 
 
 def _roots(session: Session, members: Sequence[int]) -> dict[int, int]:

@@ -58,28 +58,32 @@ def post_targets(
     chain_key: bytes,
     actor: str,
     now: datetime | None = None,
+    currency: str | None = None,
 ) -> dict[int, int]:
     """Post the difference between what each sale should have earned and what it has.
 
     The transactions must be locked by the caller. `also_locked`: members whose accounts the caller
     writes later in this transaction, locked here with the others (rules.md C4). `judged`: where points
     depend on what else the members have, says under the locks what is posted instead of `targets`,
-    which then only name the accounts to lock. Returns transaction id -> net change in points (0: it
+    which then only name the accounts to lock. `currency`: store credit, in minor units of it, instead of
+    points. Returns transaction id -> net change in points (0: it
     was right already). Raises `RootChanged` when the caller has to gather again.
     """
     transaction_ids = [t.transaction_id for t in targets]
-    postings = load_postings(session, transaction_ids)
+    postings = load_postings(session, transaction_ids, currency)
     members = {t.member_id for t in targets if t.member_id is not None and t.points > 0}
     members |= {p.member_id for p in postings}
     members |= members_of(session, {p.account_id for p in postings})
     members |= set(also_locked)
-    locked = lock(session, program_id, members, chain_key=chain_key, actor=actor, now=now)
+    locked = lock(
+        session, program_id, members, chain_key=chain_key, actor=actor, now=now, currency=currency
+    )
     if judged is not None:
         targets = judged(locked)
         transaction_ids = [t.transaction_id for t in targets]
     # read again: what another batch posted while this one waited for the locks
     locked.postings = {
-        (p.transaction_id, p.account_id): p for p in load_postings(session, transaction_ids)
+        (p.transaction_id, p.account_id): p for p in load_postings(session, transaction_ids, currency)
     }
     locked.forgiving = {t.transaction_id for t in targets if t.negative == "forgive"}
     by_transaction: dict[int, list[Posting]] = defaultdict(list)

@@ -50,6 +50,8 @@ class Command:
     chain_key: bytes
     now: datetime | None = None
     explanation: Sequence[Mapping[str, Any]] = ()
+    currency: str | None = None
+    """Store credit in it, minor units, instead of points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,17 @@ def settle(
     *,
     chain_key: bytes,
     now: datetime | None = None,
+    currency: str | None = None,
 ) -> None:
     """Post what has expired and refresh what is due next, for accounts whose time has come."""
     locked = accounts.lock(
-        session, program_id, member_ids, chain_key=chain_key, actor="hub:expiry", now=now
+        session,
+        program_id,
+        member_ids,
+        chain_key=chain_key,
+        actor="hub:expiry",
+        now=now,
+        currency=currency,
     )
     write(session, locked)
 
@@ -141,6 +150,7 @@ def _lock(session: Session, command: Command) -> Locked:
                     chain_key=command.chain_key,
                     actor=command.actor,
                     now=command.now,
+                    currency=command.currency,
                 )
         except RootChanged:
             if attempt == _TRIES - 1:

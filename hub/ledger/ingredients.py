@@ -112,7 +112,8 @@ def load_ingredients(session: Session, account_ids: Sequence[int]) -> dict[int, 
     for row in run(
         session,
         """SELECT a.id AS account_id, p.transaction_id, p.posted, p.placed_at, p.available_at, p.expires_at,
-                  EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = a.program_id) AS by_policy
+                  EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = a.program_id
+                          AND a.currency IS NULL) AS by_policy
            FROM accounts a LEFT JOIN postings p ON p.account_id = a.id AND p.posted > 0
            WHERE a.id = ANY(:ids)""",
         {"ids": list(account_ids)},

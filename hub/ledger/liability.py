@@ -37,7 +37,8 @@ def outstanding(
                    sum(l.remaining)::bigint AS points,
                    coalesce(sum(l.remaining) FILTER (WHERE l.available_at > :now), 0)::bigint AS pending
             FROM lots l JOIN accounts a ON a.id = l.account_id
-            WHERE a.program_id = :program AND l.remaining > 0 AND (l.expires_at IS NULL OR l.expires_at > :now)
+            WHERE a.program_id = :program AND a.member_id IS NOT NULL AND l.remaining > 0
+              AND (l.expires_at IS NULL OR l.expires_at > :now)
             GROUP BY 1 ORDER BY 1 NULLS LAST""",
         {"program": program_id, "zone": time_zone, "now": now},
     )

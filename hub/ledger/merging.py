@@ -60,15 +60,9 @@ def merge(session: Session, order: Merge) -> None:
     gone, kept = (locked.accounts[locked.roots[m]] for m in (order.gone, order.kept))
     if (gone.member_id, kept.member_id) != (order.gone, order.kept):
         raise NotMergeable(_("one of them is merged into another member; merge that one"))
-    parts = load_ingredients(session, [gone.id])[gone.id]
-    number = _number(session, gone.id)
-    for subject, moved in _movements(session, gone.id, parts):
-        _draft(
-            order, locked, gone, kept, f"merge:{gone.id}:{kept.id}:{number}:{subject}", subject, moved
-        )
-    _move_postings(session, gone.id, kept.id)
-    gone.rebuild = kept.rebuild = True
-    write(session, locked)
+    _move_all(session, order, locked)
+    for currency in _currencies(session, order.gone):
+        _move_all(session, order, _lock(session, order, {order.gone, order.kept}, currency))
     run(
         session,
         """UPDATE members SET alias_of = :kept
@@ -90,19 +84,44 @@ def unmerge(session: Session, order: Merge, *, accept_shortfall: bool = False) -
     if not rows:
         raise NotMergeable(_("this member is not merged into that one"))
     owed = _debt(session, order.kept)
-    targets = [_target(row) for row in _sales_of(session, order.gone)]
-    if targets:
-        post_targets(
-            session,
-            order.program_id,
-            targets,
-            chain_key=order.chain_key,
-            actor=order.actor,
-            now=order.now,
-        )
+    for currency in [None, *_currencies(session, order.kept)]:
+        targets = [_target(row) for row in _sales_of(session, order.gone, currency)]
+        if targets:
+            post_targets(
+                session,
+                order.program_id,
+                targets,
+                chain_key=order.chain_key,
+                actor=order.actor,
+                now=order.now,
+                currency=currency,
+            )
     short = _debt(session, order.kept) - owed
     if short > 0 and not accept_shortfall:
         raise Shortfall(short)
+
+
+def _move_all(session: Session, order: Merge, locked: Locked) -> None:
+    """Every grant and spend of one account to the other: points, or credit in one currency."""
+    gone, kept = (locked.accounts[locked.roots[m]] for m in (order.gone, order.kept))
+    parts = load_ingredients(session, [gone.id])[gone.id]
+    number = _number(session, gone.id)
+    for subject, moved in _movements(session, gone.id, parts):
+        reference = f"merge:{gone.id}:{kept.id}:{number}:{subject}"
+        _draft(order, locked, gone, kept, reference, subject, moved)
+    _move_postings(session, gone.id, kept.id)
+    gone.rebuild = kept.rebuild = True
+    write(session, locked)
+
+
+def _currencies(session: Session, member_id: int) -> list[str]:
+    """In which a member has store credit."""
+    rows = run(
+        session,
+        "SELECT currency FROM accounts WHERE holder_id = :member ORDER BY currency",
+        {"member": member_id},
+    )
+    return [row.currency for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +184,15 @@ def _draft(
         )
 
 
-def _lock(session: Session, order: Merge, members: set[int]) -> Locked:
+def _lock(session: Session, order: Merge, members: set[int], currency: str | None = None) -> Locked:
     return accounts.lock(
-        session, order.program_id, members, chain_key=order.chain_key, actor=order.actor, now=order.now
+        session,
+        order.program_id,
+        members,
+        chain_key=order.chain_key,
+        actor=order.actor,
+        now=order.now,
+        currency=currency,
     )
 
 
@@ -198,15 +223,16 @@ def _move_postings(session: Session, gone: int, kept: int) -> None:
     run(session, "UPDATE postings SET posted = 0, forgiven = 0 WHERE account_id = :gone", {"gone": gone})
 
 
-def _sales_of(session: Session, member_id: int) -> list[Any]:
-    """Sales attributed to this very member, locked in the order of their ids."""
+def _sales_of(session: Session, member_id: int, currency: str | None) -> list[Any]:
+    """Sales attributed to this very member, locked in the order of their ids, with what they earned."""
     return list(
         run(
             session,
             """SELECT t.id, t.member_id, t.program_version, p.posted, p.placed_at, p.available_at, p.expires_at
                FROM transactions t JOIN postings p ON p.transaction_id = t.id AND p.posted > 0
+               JOIN accounts a ON a.id = p.account_id AND a.currency IS NOT DISTINCT FROM :currency
                WHERE t.member_id = :member ORDER BY t.id FOR NO KEY UPDATE OF t""",
-            {"member": member_id},
+            {"member": member_id, "currency": currency},
         )
     )
 

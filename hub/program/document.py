@@ -24,6 +24,7 @@ from hub.program.rules import (
     Budget,
     Condition,
     Discount,
+    Credit,
     EarnRule,
     Expiry,
     LineFilter,
@@ -69,6 +70,10 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts("paying", loaded["paying"], ("worth", "min_off", "max_off"))
     for number, discount in enumerate(loaded["discounts"]):
         _check_amounts(f"discounts[{number}]", discount, ("minimum",))
+    if loaded["credit"]:
+        _check_amounts("credit", loaded["credit"], ("most_per_order",))
+        for number, rule in enumerate(loaded["credit"]["cashback"]):
+            _check_amounts(f"credit.cashback[{number}]", rule, ("minimum",))
     if loaded["referral"]:
         _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
@@ -141,6 +146,7 @@ def rules(
         rewards={r["id"]: _reward(f"rewards[{n}]", r, zone) for n, r in enumerate(loaded["rewards"])},
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
         discounts=tuple(_discount(n, one, zone) for n, one in enumerate(loaded["discounts"])),
+        credit=_credit(loaded["credit"], zone) if loaded["credit"] else None,
         actions={one["id"]: _action(one, zone) for one in loaded["actions"]},
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
         tiers=tiers,
@@ -280,6 +286,36 @@ def _discount(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> Discount:
 def _budget(data: Mapping[str, Any]) -> Budget | None:
     budget = Budget(data["budget"], data["budget_per_member"])
     return budget if budget != Budget() else None
+
+
+def _credit(data: Mapping[str, Any], zone: ZoneInfo) -> Credit:
+    return Credit(
+        cashback=tuple(_cashback(n, rule, zone) for n, rule in enumerate(data["cashback"])),
+        rounding=data["rounding"],
+        most_per_order=_amounts("credit.most_per_order", data["most_per_order"]),
+        paid_out=data["paid_out"],
+        available_after_days=data["available_after_days"],
+        expiry=Expiry(
+            data["expire_after_days"], data["expire_after_months"], data["expire_until_end_of"]
+        ),
+        spent_at=frozenset(data["spent_at"]),
+        valid_days=data["valid_days"],
+    )
+
+
+def _cashback(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
+    return EarnRule(
+        id=data["id"] or f"cashback-{number + 1}",
+        kind="percent",
+        per=dict.fromkeys(data["currencies"], 1),
+        percent=Fraction(data["percent"]),
+        tax=data["tax"],
+        shipping=data["shipping"],
+        lines=_lines(data),
+        when=_when(f"credit.cashback[{number}]", data, zone),
+        alone=data["alone"],
+        last=data["last"],
+    )
 
 
 def _caps(points: Mapping[str, Any]) -> dict[Period, int]:

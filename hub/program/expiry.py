@@ -56,13 +56,14 @@ def _last_day(expiry: Expiry, day: date) -> date:
     if expiry.days:
         day += timedelta(days=expiry.days)
     if expiry.until_end_of:
-        day = _end_of(day, expiry.until_end_of)
+        day = end_of_period(day, expiry.until_end_of)
     if expiry.on_day:
         day = _next(day, *expiry.on_day)
     return day
 
 
-def _end_of(day: date, period: PeriodEnd) -> date:
+def end_of_period(day: date, period: PeriodEnd) -> date:
+    """The last day of the calendar's month, quarter or year that holds this one."""
     length = {"month": 1, "quarter": 3, "year": 12}[period]
     month = (day.month - 1) // length * length + length
     return date(day.year, month, monthrange(day.year, month)[1])

@@ -35,7 +35,16 @@ def kept(rules: Rules, points: int, bill: Bill) -> int:
         return points
     if bill.is_gone:
         return 0
-    if rules.points_back == "full" or bill.sold <= 0:
+    if rules.points_back == "full":
+        return points
+    return share_kept(rules, points, bill)
+
+
+def share_kept(rules: Rules, points: int, bill: Bill) -> int:
+    """The part of it that what is left of the order stands for, rounded once."""
+    if bill.is_gone:
+        return 0
+    if bill.sold <= 0:
         return points
     left = min(max(bill.left, 0), bill.sold)
     return rounded(Fraction(points * left, bill.sold), rules.rounding)

@@ -209,6 +209,25 @@ class PointsAsMoney:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """Store credit: money of the programme's own that members collect and pay with."""
+
+    cashback: tuple[EarnRule, ...] = ()
+    """Shares of what was paid that come back; their `percent` counts, a point is a minor unit."""
+    rounding: Rounding = "half_up"
+    most_per_order: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> minor units."""
+    paid_out: Literal["at_once", "month", "quarter", "year"] = "at_once"
+    """Cashback can be used at once, or when the period in which it was earned is over."""
+    available_after_days: int = 0
+    expiry: Expiry = Expiry()
+    spent_at: frozenset[str] = frozenset()
+    """Connector kinds, or ids, of the channels whose payments with store credit are paid out of this."""
+    valid_days: int | None = None
+    """How long a code lives that store credit was turned into."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """One immutable version of a program, in force from `effective_from` on."""
 
@@ -255,6 +274,8 @@ class Rules:
     rewards: Mapping[str, Reward] = field(default_factory=dict)
     paying: PointsAsMoney | None = None
     """None: points buy rewards only."""
+    credit: Credit | None = None
+    """None: no store credit."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     referral: Referral | None = None
     discounts: tuple[Discount, ...] = ()
@@ -333,6 +354,8 @@ class Basket:
     location: str | None = None
     discounted: bool = False
     paid_with_points: bool = False
+    paid_with_credit: int = 0
+    """Minor units paid with store credit: cashback is on what is paid in money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,9 +381,10 @@ def needs(rules: Rules) -> frozenset[str]:
     them waits for a look-up. `member`: who buys; such a sale is judged under the account's lock.
     `history`: what they bought before. `windows`: the member's other sales (rules.md B3).
     `budgets`: what campaigns have given to everybody (B4)."""
-    filters = [rule.lines for rule in rules.earn]
+    earn = (*rules.earn, *(rules.credit.cashback if rules.credit else ()))
+    filters = [rule.lines for rule in earn]
     filters += [m.lines for m in rules.multipliers if m.lines is not None]
-    conditions = [r.when for r in rules.earn] + [m.when for m in rules.multipliers]
+    conditions = [r.when for r in earn] + [m.when for m in rules.multipliers]
     found = set()
     if any(f.categories or f.exclude_categories for f in filters):
         found.add("categories")

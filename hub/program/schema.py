@@ -256,6 +256,44 @@ class PayingSchema(_Strict):
     )
 
 
+class CashbackSchema(WhenSchema):
+    """`[[credit.cashback]]`: a share of the bill that comes back as store credit."""
+
+    percent = Amount(required=True, validate=validate.Range(max=100))
+    tax = _choice("in", "out", default="out")
+    shipping = _choice("in", "out", default="out")
+    currencies = _words()
+    alone = fields.Boolean(load_default=False)
+    last = fields.Boolean(load_default=False)
+
+
+class CreditSchema(_Strict):
+    """`[credit]`: store credit."""
+
+    cashback = fields.List(
+        fields.Nested(CashbackSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
+    rounding = _choice(*ROUNDINGS, default="half_up")
+    most_per_order = _per_currency(load_default=dict)
+    paid_out = _choice("at_once", "month", "quarter", "year", default="at_once")
+    available_after_days = fields.Integer(
+        strict=True, load_default=0, validate=validate.Range(0, MAX_DAYS)
+    )
+    expire_after_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+    expire_after_months = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 1200)
+    )
+    expire_until_end_of = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf(["month", "quarter", "year"])
+    )
+    spent_at = _words()
+    valid_days = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
+    )
+
+
 class DocumentSchema(_Strict):
     """One version of a program."""
 
@@ -268,6 +306,7 @@ class DocumentSchema(_Strict):
     redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
     paying = fields.Nested(PayingSchema, load_default=None, allow_none=True)
+    credit = fields.Nested(CreditSchema, load_default=None, allow_none=True)
     actions = fields.List(
         fields.Nested(ActionSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
     )

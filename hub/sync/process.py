@@ -570,7 +570,7 @@ def _outcome(understood: Understood, mine: Sequence[Transaction]) -> tuple[str, 
     ignored = next((v.ignored for v in verdicts if v.ignored), None)
     if ignored:
         return "ignored", ignored
-    if any(t.change for t in mine):
+    if any(t.change or t.credit_change for t in mine):
         return "posted", None
     if all(_superseded(understood, t) for t in mine):
         return "superseded", None

@@ -89,30 +89,30 @@ class Sweeper:
         with self.runtime.sessions() as session:
             rows = execute(
                 session,
-                """SELECT program_id, member_id FROM accounts WHERE next_settle_at <= :now
-                   ORDER BY next_settle_at LIMIT :limit""",
+                """SELECT program_id, coalesce(member_id, holder_id) AS member_id, currency FROM accounts
+                   WHERE next_settle_at <= :now ORDER BY next_settle_at LIMIT :limit""",
                 {"now": self.runtime.clock(), "limit": SETTLE_BATCH},
             )
-        by_program: dict[int, list[int]] = defaultdict(list)
+        together: dict[tuple[int, str | None], list[int]] = defaultdict(list)
         for row in rows:
-            by_program[row.program_id].append(row.member_id)
-        for program_id, members in by_program.items():
-            self._settle_program(program_id, members)
+            together[row.program_id, row.currency].append(row.member_id)
+        for (program_id, currency), members in together.items():
+            self._settle_program(program_id, members, currency)
 
-    def _settle_program(self, program_id: int, members: list[int]) -> None:
+    def _settle_program(self, program_id: int, members: list[int], currency: str | None) -> None:
         """All in one transaction; one whose book is broken is found by halving and passed over."""
         try:
             with self.runtime.sessions.begin() as session:
-                self._settle_members(session, program_id, members)
+                self._settle_members(session, program_id, members, currency)
         except RootChanged:
             return  # merged at this moment: the next round finds who it is now
         except LedgerBroken as error:
             if len(members) == 1:
-                self._pass_over(members[0], error)
+                self._pass_over(members[0], currency, error)
                 return
             middle = len(members) // 2
-            self._settle_program(program_id, members[:middle])
-            self._settle_program(program_id, members[middle:])
+            self._settle_program(program_id, members[:middle], currency)
+            self._settle_program(program_id, members[middle:], currency)
 
     def _stand(self) -> None:
         """Tiers whose review has come, and, for a while, members whom new rules concern."""
@@ -125,9 +125,12 @@ class Sweeper:
                 return  # the next round goes on
         self._walked_at = time.monotonic()
 
-    def _settle_members(self, session: Session, program_id: int, members: list[int]) -> None:
+    def _settle_members(
+        self, session: Session, program_id: int, members: list[int], currency: str | None
+    ) -> None:
+        now = self.runtime.clock()
         commands.settle(
-            session, program_id, members, chain_key=self.runtime.chain_key, now=self.runtime.clock()
+            session, program_id, members, chain_key=self.runtime.chain_key, now=now, currency=currency
         )
         versions = store.versions(session, store.by_id(session, program_id))
         standing.refresh(session, program_id, versions, members, self.runtime.clock())
@@ -149,14 +152,19 @@ class Sweeper:
                 pushes = process.balance_pushes(self.runtime, program_id, its, members)
                 deliveries.enqueue(session, pushes)
 
-    def _pass_over(self, member: int, error: LedgerBroken) -> None:
+    def _pass_over(self, member: int, currency: str | None, error: LedgerBroken) -> None:
         """Nothing is written on top of a broken book, and the others do not wait for it."""
         log.error("ledger broken; run hub ledger verify", member=member, error=str(error))
         with self.runtime.sessions.begin() as session:
             execute(
                 session,
-                "UPDATE accounts SET next_settle_at = :later WHERE member_id = :member",
-                {"later": self.runtime.clock() + BROKEN_WAITS, "member": member},
+                """UPDATE accounts SET next_settle_at = :later
+                   WHERE coalesce(member_id, holder_id) = :member AND currency IS NOT DISTINCT FROM :currency""",
+                {
+                    "later": self.runtime.clock() + BROKEN_WAITS,
+                    "member": member,
+                    "currency": currency,
+                },
             )
 
     def _look(self) -> None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
+from hub.program.cashback import cashback
 from hub.program.earn import evaluate
 from hub.program.expiry import availability
 from hub.program.rules import (
@@ -56,6 +57,8 @@ class Verdict:
     ignored: str | None = None
     """The reason why the hub does not look at this sale at all."""
     standing: Standing = "paid"
+    credit: Judgement | None = None
+    """Store credit that it brings, in minor units of its currency; None: the programme has none."""
 
     @property
     def asks_who(self) -> bool:
@@ -87,7 +90,12 @@ def judge(
     else:
         whole = basket(sale, standing, facts, situation, placed_at)
         judgement = evaluate(rules, whole, buyer)
-    return Verdict(judgement, rules, earned_at, available_at, expires_at, lacks, ignored, standing)
+    credit = None
+    if rules.credit is not None:
+        credit = Judgement(0, ()) if ignored else cashback(rules, whole, buyer)
+    return Verdict(
+        judgement, rules, earned_at, available_at, expires_at, lacks, ignored, standing, credit
+    )
 
 
 def why_ignored(sale: Sale) -> str | None:
@@ -124,6 +132,14 @@ def basket(
         location=sale.place.location,
         discounted=any(line.discounted for line in lines),
         paid_with_points=any(p.kind == "points" and p.amount > 0 for p in sale.payments),
+        paid_with_credit=paid_with_credit(sale),
+    )
+
+
+def paid_with_credit(sale: Sale) -> int:
+    """Minor units of its currency that were paid with store credit."""
+    return sum(
+        p.amount for p in sale.payments if p.kind == "store_credit" and p.currency == sale.currency
     )
 
 

@@ -21,7 +21,7 @@ from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, Rules, in_force
-from hub.transactions import bringing, budgets, context, memberships, standing, windows
+from hub.transactions import bringing, budgets, context, credit, memberships, standing, windows
 from hub.transactions.budgets import Budgets
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
@@ -77,6 +77,8 @@ class Transaction:
     """Who staff gave it to; outranks whatever messages say (rules.md A3)."""
     change: int = 0
     """Points posted by this batch."""
+    credit_change: int = 0
+    """Store credit posted by this batch, minor units."""
     was_member_id: int | None = None
     """Whom it was attributed to before this batch."""
     touched: frozenset[int] = frozenset()
@@ -608,6 +610,8 @@ def _post(
     )
     for transaction in transactions:
         transaction.change = changes.get(transaction.id, 0)
+    if credit.is_kept(ground.versions):
+        credit.post(session, ground, transactions)
     if concerned:
         bringing.settle(session, ground, transactions, concerned)
     if tiers:

@@ -87,6 +87,15 @@ def add(made: dict[str, Any], scenario: Rule, earn: Earn) -> None:
     for level in levels:
         own = [earn(rule) | {"tiers": [tier_id(level["name"])]} for rule in level.pop("earn", [])]
         made["earn"] += own
+        share = level.pop("percent", None) if made.get("credit") else None
+        if share is not None and Decimal(share):
+            by_tier = {
+                "percent": share,
+                "tiers": [tier_id(level["name"])],
+                "tax": "in",
+                "shipping": "in",
+            }
+            made["credit"]["cashback"].append(by_tier)
     named = {level["name"] for level in levels}
     granted = {e["tier"] for e in scenario["events"] if e["type"] == "set_tier"}
     levels = [*_by_tier(rules), *levels, *({"name": name} for name in sorted(granted.difference(named)))]

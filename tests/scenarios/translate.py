@@ -44,7 +44,7 @@ POINTS_BACK: dict[str, str] = {
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
      "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress",
-     "lots_by", "payer_balance_never_negative"}
+     "lots_by", "payer_balance_never_negative", "stored_value"}
 )  # fmt: skip
 
 
@@ -61,7 +61,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     points = _points(rules)
     on = [rule for rule in rules.get("earn", []) if rule.get("enabled", True)]
     acts = [rule for rule in on if rule.get("type") in ACTIONS and rule.get("event") not in ORDINALS]
-    earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in acts]
+    back = [rule for rule in on if rule.get("type") in CASHBACK]
+    earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in [*acts, *back]]
     earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
     multipliers = [
         rule for rule in on if rule.get("type") == "multiplier" and not tiers.is_by_tier(rule)
@@ -80,9 +81,27 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
         "actions": [_action(rule) for rule in acts],
         "referral": _referral(rules.get("referral", {}), scenario["currency"]),
+        "credit": _credit(back, scenario["currency"]) if rules.get("stored_value") or back else None,
     }
     tiers.add(made, scenario, lambda rule: _earn(rule, scenario["currency"]))
     made["earn"] = made["earn"] or [_nothing()]
+    return made
+
+
+CASHBACK = ("cashback_percent", "percent_of_total_as_credit_by_tier")
+
+
+def _credit(back: list[Rule], currency: str) -> dict[str, Any]:
+    """Store credit, which every till takes; what a tier's level brings of it is said with the tiers."""
+    made: dict[str, Any] = {"spent_at": ["generic_pos"], "cashback": []}
+    for rule in back:
+        rest = {name: value for name, value in rule.items() if name != "type"}
+        if "round" in rest:
+            made["rounding"] = _word(ROUNDING, rest.pop("round"), "earn.round") or "half_up"
+        one = {**_basis(rest), **_when(rest, currency), **_lines(rest)}
+        if rule["type"] == "cashback_percent":
+            made["cashback"].append({"percent": rest.pop("percent"), **one})
+        _all_read(rest, f"earn {rule['type']}")
     return made
 
 

@@ -115,6 +115,8 @@ class World(Standings):
                 actor="scenario",
             )
             self.rules = store.versions(session, self.program)[-1]
+        self.has_wallet = bool(scenario["program"]["rules"].get("stored_value"))
+        """What the scenario calls points is then money on the customer's account."""
         since = scenario["program"]["rules"].get("tier_progress", {}).get("since")
         self._recalculated = (moment(since, self.zone),) if since else ()
         self.tills: dict[str, tuple[QuietTill, Channel]] = {}
