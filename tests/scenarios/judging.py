@@ -33,12 +33,15 @@ KNOWN_STEP = frozenset(
         "spent",
         "spent_returned",
         "reward_available",
+        "credit",
+        "balance_credit",
+        "spent_credit",
         "tier",
         "progress",
         "spend_in_period",
     }
 )
-KNOWN_FINAL = frozenset({"balance", "balances", "customers", "tier"})
+KNOWN_FINAL = frozenset({"balance", "balances", "customers", "tier", "balance_credit"})
 SILENT = frozenset({"basis"})
 """Said by the source beside numbers that follow from it; the points are what is asked."""
 
@@ -58,8 +61,8 @@ class Result:
 class Seen:
     """The world around one event."""
 
-    changes: Mapping[str, int]
-    balances: Mapping[str, int]
+    changes: Mapping[str, int | Decimal]
+    balances: Mapping[str, int | Decimal]
     error: str | None
     lots: Mapping[str, int]
     entries: int
@@ -68,6 +71,7 @@ class Seen:
     rewards: Mapping[str, list[str]]
     tiers: Mapping[str, str | None]
     spend: Mapping[str, Decimal | None]
+    wallets: Mapping[str, Mapping[str, Decimal]]
 
 
 def judge(runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> Result:
@@ -120,6 +124,7 @@ def _play(scenario: Mapping[str, Any], world: World) -> dict[int, Seen]:
             {name: world.rewards(name) for name in customers},
             {name: world.tier(name) for name in customers},
             {name: world.spent_in_period(name) for name in customers},
+            {name: world.wallet(name, mark) for name in customers},
         )  # fmt: skip
     return seen
 
@@ -140,6 +145,7 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
             "tier": here.tiers[customer],
             "spend_in_period": here.spend[customer],
             **here.parts[customer],
+            **here.wallets[customer],
             **here.said,
         }
         for name in sorted(set(step).difference({"seq", "customer"}, SILENT)):
@@ -154,6 +160,9 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
         if not _same(balance, world.balance(customer)):
             yield f"at the end: balance of {customer} {balance} expected, {world.balance(customer)} got"
 
+    credit = world.wallet("C1", 0)["balance_credit"]
+    if "balance_credit" in final and not _same(final["balance_credit"], credit):
+        yield f"at the end: credit {final['balance_credit']} expected, {credit} got"
     if "tier" in final and not _same(final["tier"], world.tier("C1")):
         yield f"at the end: tier {final['tier']} expected, {world.tier('C1')} got"
 

@@ -154,14 +154,32 @@ class World(Standings):
 
     # --- what can be asked ---
 
-    def balance(self, customer: str) -> int:
-        """Points of a customer, 0 where nobody knows them."""
+    def balance(self, customer: str) -> int | Decimal:
+        """Points of a customer, 0 where nobody knows them; store credit where that is meant."""
+        if self.has_wallet:
+            return self.wallet(customer, 0)["balance_credit"]
         rows = self._rows(
             """SELECT a.balance FROM identities i JOIN accounts a ON a.member_id = i.member_id
                WHERE i.program_id = :program AND i.value = :card""",
             card=customer.upper(),
         )
-        return rows[0].balance if rows else 0
+        return int(rows[0].balance) if rows else 0
+
+    def wallet(self, customer: str, mark: int) -> dict[str, Decimal]:
+        """Store credit of a customer, and what its entries since that place are made of, as the book says."""
+        row = self._rows(
+            """SELECT coalesce(sum(e.amount), 0) AS balance_credit,
+                      coalesce(sum(e.amount) FILTER (WHERE e.id > :mark), 0) AS change,
+                      coalesce(sum(e.amount) FILTER (WHERE e.id > :mark AND e.counter = 'issued'), 0) AS credit,
+                      coalesce(sum(-e.amount) FILTER (WHERE e.id > :mark AND e.counter = 'redeemed'), 0)
+                          AS spent_credit
+               FROM identities i JOIN accounts a ON a.holder_id = i.member_id
+               JOIN entries e ON e.account_id = a.id
+               WHERE i.program_id = :program AND i.value = :card""",
+            card=customer.upper(),
+            mark=mark,
+        )[0]
+        return {name: from_minor(int(value), self.currency) for name, value in row._mapping.items()}
 
     def lots(self) -> dict[str, int]:
         """What is left of each lot that has a name, or of each payer's."""
@@ -189,8 +207,10 @@ class World(Standings):
         statement = "SELECT coalesce(max(id), 0) AS mark FROM entries WHERE program_id = :program"
         return int(self._rows(statement)[0].mark)
 
-    def change(self, customer: str, mark: int) -> int:
+    def change(self, customer: str, mark: int) -> int | Decimal:
         """What a customer's entries since that place come to, as the book says."""
+        if self.has_wallet:
+            return self.wallet(customer, mark)["change"]
         rows = self._rows(
             """SELECT coalesce(sum(e.amount), 0) AS points FROM identities i
                JOIN accounts a ON a.member_id = i.member_id JOIN entries e ON e.account_id = a.id
@@ -269,7 +289,8 @@ class World(Standings):
         _only(event, {"type", "seq", "at", "order", "customer", "total", "lines", "discount", "channel", "phone",
                       "items_total", "items_tax", "tax_total", "shipping", "pos", "currency",
                       "paid_by_points", "duplicate_of", "earns", "codes", "reward_claimed", "redeem_points",
-                      "paid_cash", "customer_segments", "shop_currency", "shop_total"})  # fmt: skip
+                      "paid_cash", "customer_segments", "shop_currency", "shop_total",
+                      "paid_by_stored_value"})  # fmt: skip
         if event.get("earns") is False and self.earns:
             raise Unsupported("order_paid.earns: which orders earn is the programme's to say")
         if "customer_segments" in event:
@@ -295,6 +316,11 @@ class World(Standings):
             wish["codes"] = self._taught(till, self._till(name)[1], event["order"])
         if "paid_by_points" in event:
             wish["fields"]["payments"] = [{"kind": "points", "amount": str(event["paid_by_points"])}]
+        if "paid_by_stored_value" in event:
+            kind = "store_credit" if self.has_wallet else "gift_card"
+            wish["fields"]["payments"] = [{"kind": kind, "amount": event["paid_by_stored_value"]}]
+            if any(line["sku"].startswith("EWALLET") for line in event.get("lines", [])):
+                raise Unsupported("order_paid.lines: store credit is collected, not sold")
         if "pos" in event:
             wish["fields"]["place"] = {"location": event["pos"]}
         if self.rules.discounts:
@@ -426,7 +452,11 @@ class World(Standings):
             key = event.get("key") or f"event-{event['seq']}"
             if self.by_payer:
                 more["payer"], key = key, f"event-{event['seq']}"
-            commands.adjust(session, self._command(session, event["customer"], key), points, **more)
+            order = self._command(session, event["customer"], key)
+            if self.has_wallet:
+                order = replace(order, currency=self.currency)
+                points = to_minor_exact(Decimal(points), self.currency)
+            commands.adjust(session, order, points, **more)
 
     def _on_customer_event(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer", "name", "key", "friend", "duplicate_of"})
