@@ -208,6 +208,8 @@ STEP_WORDS: Mapping[str, str] = {
     "cashback_rounded": "rounded to the whole of {currency}'s smallest unit",
     "cashback_most": "at most {amount} for one order",
     "paid_with_credit": "paid with store credit",
+    "credit_to_code": "turned into a code: {amount} off",
+    "points_to_credit": "bought with points",
     "points_back_refunded": "the order that used the code was refunded; what it had cost comes back",
     "points_back_taken": "the code was taken back; what it had cost comes back",
     "points_taken_again": "the order that used the code stands again; it costs its points",

@@ -191,6 +191,32 @@ def _switch(text: str, program: str | None, *, on: bool, reason: str, as_json: b
     show_one({"member": member.public_id, "on": on, "changed": changed}, as_json=as_json)
 
 
+@command.command("credit")
+@click.argument("text")
+@click.argument("amount", required=False)
+@click.option("--currency", help="The programme's own when left out.")
+@click.option("--reason", default="", help="Kept with the entry; no personal data.")
+@click.option("--key", help="Makes it safe to repeat: the same key is carried out once.")
+@program_option
+@json_option
+def credit(
+    text: str, amount: str | None, currency: str | None, reason: str, key: str | None, program: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Store credit of a member; with an AMOUNT, give (+) or take (-) so much by hand.
+
+    Put -- before a negative amount: hub member credit --reason "..." MEMBER -- -50000
+    """
+    from hub.commands.credit import give, show_held
+
+    if amount is None:
+        show_held(text, program, as_json=as_json)
+        return
+    if not reason:
+        raise click.UsageError(_("say why: --reason"))
+    give(text, amount, currency, reason, key, program, as_json=as_json)
+
+
 @command.command("merge")
 @click.argument("gone")
 @click.argument("kept")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import click
 
 from hub.commands.ground import ACTOR, find_program, ground, program_option
@@ -10,6 +14,9 @@ from hub.errors import Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
+if TYPE_CHECKING:
+    from hub.desk.place import Desk
+
 
 @click.command("redeem")
 @click.argument("member")
@@ -17,6 +24,7 @@ from hub.show import json_option, show, show_one
 @click.option(
     "--points", type=click.IntRange(1), help="Pay with so many points instead: money off a bill."
 )
+@click.option("--credit", help="Turn so much store credit into a code instead, like 50000.")
 @click.option(
     "--quantity", type=click.IntRange(1, 100), default=1, help="So many of the reward, each with a code."
 )
@@ -25,18 +33,16 @@ from hub.show import json_option, show, show_one
 @program_option
 @json_option
 def command(
-    member: str, reward: str | None, points: int | None, quantity: int, currency: str | None, key: str | None,
-    program: str | None, as_json: bool,
+    member: str, reward: str | None, points: int | None, credit: str | None, quantity: int,
+    currency: str | None, key: str | None, program: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Spend points of a MEMBER (phone, e-mail, card or id) on a REWARD; its code goes to all channels."""
-    if (reward is None) == (points is None):
-        raise click.UsageError(_("name either a REWARD or --points"))
-    from hub import words
+    if sum(one is not None for one in (reward, points, credit)) != 1:
+        raise click.UsageError(_("name one of REWARD, --points and --credit"))
+    from hub.commands.credit import minor_of
     from hub.desk.place import Desk
-    from hub.desk.rewards import offers, pay, redeem_several
-    from hub.ledger.commands import NotEnoughPoints
-    from hub.redemption.limits import NotOffered
-    from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
+    from hub.desk.rewards import pay, redeem_several
+    from hub.redemption.redeem import Payment
     from hub.sync.doorbell import Doorbell
 
     with ground() as runtime:
@@ -44,38 +50,59 @@ def command(
             found = find_program(session, program)
             who = only_member(session, found, member)
             desk = Desk(runtime, session, found, ACTOR)
-            try:
-                if points is None:
-                    done = redeem_several(desk, who.id, reward or "", quantity, key=key)
+            money = currency or found.currency
+            with _refusals(desk, reward, key):
+                if reward is not None:
+                    done = redeem_several(desk, who.id, reward, quantity, key=key)
                 else:
-                    payment = Payment(points, currency or found.currency)
+                    paid = points or minor_of(credit or "", money)
+                    payment = Payment(paid, money, credit=credit is not None)
                     done = [pay(desk, who.id, payment, key=key)]
-            except NotOffered as refused:
-                raise Refusal(words.of_offer(refused.why)) from None
-            except NotPayable as refused:
-                raise Refusal(words.of_payment(refused.quote.why)) from None
-            except NoSuchReward:
-                if points is not None:
-                    raise Refusal(_("points are not money in this programme ([paying])")) from None
-                known = ", ".join(offer.reward.id for offer in offers(desk, 0))
-                if not known:
-                    raise Refusal(_("the programme has no rewards yet")) from None
-                raise Refusal(
-                    _("there is no reward {reward!r}; there are: {known}", reward=reward, known=known)
-                ) from None
-            except NotEnoughPoints as refused:
-                raise Refusal(
-                    _(
-                        "the reward costs {needed} points; {available} are available",
-                        needed=refused.needed,
-                        available=refused.available,
-                    )
-                ) from None
-            except KeyReused:
-                raise Refusal(_("the key {key!r} was used for another redemption", key=key)) from None
         Doorbell(runtime.settings.redis_url).ring("outbound")
     rows = [{name: getattr(one, name) for name in one.__slots__} for one in done]
     if len(rows) == 1:
         show_one(rows[0], as_json=as_json)
     else:
         show(rows, as_json=as_json)
+
+
+@contextmanager
+def _refusals(desk: Desk, reward: str | None, key: str | None) -> Iterator[None]:
+    """Whatever a redemption is refused with, in words."""
+    from hub import words
+    from hub.ledger.commands import NotEnoughPoints
+    from hub.redemption.limits import NotOffered
+    from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable
+
+    try:
+        yield
+    except NotOffered as refused:
+        raise Refusal(words.of_offer(refused.why)) from None
+    except NotPayable as refused:
+        raise Refusal(words.of_payment(refused.quote.why)) from None
+    except NoSuchReward as refused:
+        raise Refusal(_not_offered(desk, reward, str(refused))) from None
+    except NotEnoughPoints as refused:
+        raise Refusal(
+            _(
+                "the reward costs {needed} points; {available} are available",
+                needed=refused.needed,
+                available=refused.available,
+            )
+        ) from None
+    except KeyReused:
+        raise Refusal(_("the key {key!r} was used for another redemption", key=key)) from None
+
+
+def _not_offered(desk: Desk, reward: str | None, asked: str) -> str:
+    from hub.desk.rewards import offers
+    from hub.redemption.redeem import CREDIT
+
+    if reward is None and asked == CREDIT:
+        return _("there is no store credit in this programme ([credit])")
+    if reward is None:
+        return _("points are not money in this programme ([paying])")
+    known = ", ".join(offer.reward.id for offer in offers(desk, 0))
+    if not known:
+        return _("the programme has no rewards yet")
+    return _("there is no reward {reward!r}; there are: {known}", reward=reward, known=known)

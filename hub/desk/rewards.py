@@ -18,7 +18,7 @@ from hub.redemption import entitled, taking_back
 from hub.redemption import redeem as redemption
 from hub.redemption.costs import Costs
 from hub.redemption.limits import NotOffered
-from hub.redemption.redeem import POINTS, NoSuchReward, Order, Payment, Redeemed
+from hub.redemption.redeem import CREDIT, POINTS, NoSuchReward, Order, Payment, Redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,13 @@ def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
 
 
 def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
-    """Turn points into a code for money off. Raises `NotPayable` besides what `redeem` raises; the
+    """Turn points, or store credit, into a code for money off. Raises `NotPayable` besides what `redeem` raises; the
     caller's transaction must then roll back."""
     known = channels.of_program(desk.session, desk.program.id)
-    order = _order(desk, member_id, POINTS, payment, key)
+    name = CREDIT if payment.credit else POINTS
+    order = _order(desk, member_id, name, payment, key)
     done = redemption.redeem(desk.session, order, _rules(desk), known)
-    _tell(desk, member_id, POINTS, [done])
+    _tell(desk, member_id, name, [done])
     return done
 
 

@@ -209,6 +209,12 @@ def consents(session: Session, member_id: int) -> list[Any]:
     )
 
 
+def root_of(session: Session, member_id: int) -> int:
+    """Whom a member is an alias of, or itself."""
+    sql = "SELECT coalesce(alias_of, id) AS root FROM members WHERE id = :id"
+    return int(run(session, sql, {"id": member_id})[0].root)
+
+
 def redemptions(session: Session, member_id: int) -> set[str]:
     """The public ids of what the member spent points on."""
     sql = f"SELECT r.public_id FROM redemptions r WHERE r.member_id IN {_OWN}"
@@ -220,7 +226,7 @@ def vouchers(session: Session, member_id: int, *, limit: int = 50) -> list[dict[
     rows = run(
         session,
         f"""SELECT v.id, v.public_id, v.code, v.state, v.created_at, v.expires_at, v.uses, r.reward, r.points,
-                   r.reward_terms, r.public_id AS redemption
+                   r.currency, r.reward_terms, r.public_id AS redemption
             FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
             WHERE v.member_id IN {_OWN} ORDER BY v.id DESC LIMIT :limit""",
         {"member": member_id, "limit": limit},

@@ -23,8 +23,8 @@ from hub.program.rewards import ALL, Reward
 from hub.program.rules import (
     Budget,
     Condition,
-    Discount,
     Credit,
+    Discount,
     EarnRule,
     Expiry,
     LineFilter,
@@ -77,7 +77,7 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
     if loaded["referral"]:
         _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
     for number, reward in enumerate(loaded["rewards"]):
-        _check_amounts(f"rewards[{number}]", reward, ("amount", "at_most", "minimum"))
+        _check_amounts(f"rewards[{number}]", reward, ("amount", "at_most", "minimum", "credit"))
     try:
         tiers_document.check_names(loaded)
         _standings(loaded)
@@ -378,6 +378,7 @@ def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
         channels=frozenset(data["channels"]),
         tiers=frozenset(data["tiers"]),
         segments=frozenset(data["segments"]),
+        credit=_amounts(f"{path}.credit", data["credit"]),
     )
 
 

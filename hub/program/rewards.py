@@ -13,7 +13,8 @@ ALL = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """One reward: an amount or a percentage off, pieces of a product for nothing, free shipping, or a perk."""
+    """One reward: an amount or a percentage off, pieces of a product for nothing, free shipping, store credit,
+    or a perk."""
 
     id: str
     name: str
@@ -50,6 +51,8 @@ class Reward:
     tiers: frozenset[str] = frozenset()
     segments: frozenset[str] = frozenset()
     """Only who is in one of these can have it; none: everybody."""
+    credit: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> minor units: it is store credit, there at once."""
 
     def why_not_at(self, moment: datetime) -> str | None:
         """Why it cannot be had at that moment; None: it can."""
@@ -81,4 +84,5 @@ class Reward:
             "most": dict(self.most),
             "minimum": dict(self.minimum),
             "channels": sorted(self.channels),
+            "credit": dict(self.credit),
         }

@@ -60,22 +60,23 @@ class Costs:
         apart again, spends stay with the survivor (D8)."""
         delta = wanted - spent.points
         if delta > 0:
-            order = self._command(voucher.member_id, subject, spent, -delta, step)
+            order = self._command(voucher, voucher.member_id, subject, spent, -delta, step)
             commands.take_again(self.session, order, delta, subject)
             yield voucher.member_id
         for member_id, paid in spent.by:
             back = min(-delta, paid)
             if back <= 0:
                 continue
-            order = self._command(member_id, subject, spent, back, step)
+            order = self._command(voucher, member_id, subject, spent, back, step)
             until = (self.now or commands.moment(self.session)) + grace if grace else None
             commands.give_back(self.session, order, back, subject, counter="redeemed", grace_until=until)
             delta += back
             yield member_id
 
     def _command(
-        self, member_id: int, subject: str, spent: Spent, points: int, step: dict[str, Any]
-    ) -> Command:
+        self, voucher: Voucher, member_id: int, subject: str, spent: Spent, points: int,
+        step: dict[str, Any],
+    ) -> Command:  # fmt: skip
         spent.entries += 1
         return Command(
             self.program_id,
@@ -85,4 +86,5 @@ class Costs:
             chain_key=self.chain_key,
             now=self.now,
             explanation=({**step, "points": str(points)},),
+            currency=voucher.currency,
         )

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from hub.bulk import run
 from hub.ids import new_code, new_id
 from hub.ledger import commands
+from hub.ledger.accounts import open_accounts
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.entry import input_hash
 from hub.members import view
 from hub.members.switch import is_off
+from hub.members.view import root_of
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.paying import Quote, quote
@@ -57,6 +59,8 @@ class Redeemed:
     code: str
     voucher_state: str
     expires_at: datetime | None
+    currency: str | None = None
+    """Of store credit that was spent: `points` are its minor units."""
     repeated: bool = False
 
 
@@ -78,6 +82,8 @@ class Order:
     """How many are bought together: part of what a key stands for."""
 
 
+CREDIT = "credit"
+"""The same of store credit."""
 POINTS = "points"
 """What a redemption of points as money is called where rewards have their ids."""
 
@@ -89,6 +95,8 @@ class Payment:
     points: int
     currency: str
     bill: int | None = None
+    credit: bool = False
+    """Store credit is paid with instead: `points` are minor units of the currency."""
 
 
 def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Channel]) -> Redeemed:
@@ -117,7 +125,10 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
         row_id = _buy(session, order, reward, digest, rules, now)
         if row_id is not None:
             voucher = _voucher(session, order, row_id, reward, now)
-            _plan(session, order.program_id, voucher, channels)
+            if reward.credit:
+                _credit(session, order, row_id, reward)
+            else:
+                _plan(session, order.program_id, voucher, channels)
             return find(session, order.program_id, redemption_id=row_id)
     return _earlier(session, order, digest)
 
@@ -147,6 +158,9 @@ def _buy(
 ) -> int | None:
     """The redemption's row with its points taken; None when the key was used meanwhile."""
     lock_stock(session, order.program_id, reward)
+    in_credit = order.payment is not None and order.payment.credit
+    if in_credit:
+        open_accounts(session, order.program_id, [root_of(session, order.member_id)])
     row_id = _insert(session, order, reward, digest, now)
     if row_id is None:
         return None
@@ -158,9 +172,15 @@ def _buy(
         chain_key=order.chain_key,
         now=order.now,
         explanation=(_explained(order, reward),),
+        currency=order.payment.currency if order.payment and in_credit else None,
     )
     held = commands.hold(session, command, reward.cost, f"red:{row_id}")
-    if order.payment and rules.paying and held.available + reward.cost < rules.paying.least_balance:
+    if (
+        order.payment
+        and not in_credit
+        and rules.paying
+        and held.available + reward.cost < rules.paying.least_balance
+    ):
         raise NotPayable(Quote(0, 0, "balance_too_small"))
     check_member(session, order.program_id, order.member_id, reward, now, rules.time_zone)
     run(
@@ -174,10 +194,34 @@ def _buy(
     return row_id
 
 
+def _credit(session: Session, order: Order, redemption_id: int, reward: Reward) -> None:
+    """A reward that is store credit is there at once; its code has nothing to carry."""
+    for currency, amount in reward.credit.items():
+        command = Command(
+            order.program_id,
+            order.member_id,
+            reference=f"credit:red:{redemption_id}:{currency}",
+            actor=order.actor,
+            chain_key=order.chain_key,
+            now=order.now,
+            explanation=({"code": "points_to_credit", "points": str(amount)},),
+            currency=currency,
+        )
+        commands.adjust(session, command, amount)
+    run(
+        session,
+        "UPDATE vouchers SET state = 'used' WHERE redemption_id = :id",
+        {"id": redemption_id},
+    )
+
+
 def _explained(order: Order, reward: Reward) -> dict[str, Any]:
     if order.payment is None:
         return {"code": "redeemed", "points": str(-reward.cost), "reward": reward.id}
     currency = order.payment.currency
+    if order.payment.credit:
+        step = {"code": "credit_to_code", "points": str(-reward.cost)}
+        return {**step, "amount": reward.cost, "currency": currency}
     return {
         "code": "paid_with_points",
         "points": str(-reward.cost),
@@ -191,12 +235,15 @@ def _digest(order: Order) -> str:
         many = (order.quantity,) if order.quantity > 1 else ()
         return input_hash(order.member_id, order.reward, *many)
     paid = order.payment
-    return input_hash(order.member_id, POINTS, paid.points, paid.currency, paid.bill)
+    name = CREDIT if paid.credit else POINTS
+    return input_hash(order.member_id, name, paid.points, paid.currency, paid.bill)
 
 
 def _as_money(session: Session, order: Order, rules: Rules) -> Reward | None:
     """The reward that points come to as money; whether they are there, the ledger says."""
     paid = order.payment
+    if paid is not None and paid.credit:
+        return _as_credit(paid, rules)
     if rules.paying is None or paid is None:
         return None
     clamps = rules.paying.over_balance == "clamp"
@@ -208,6 +255,16 @@ def _as_money(session: Session, order: Order, rules: Rules) -> Reward | None:
         raise NotPayable(found)
     off = {paid.currency: found.off}
     return Reward(POINTS, POINTS, found.points, off, valid_days=rules.paying.valid_days)
+
+
+def _as_credit(paid: Payment, rules: Rules) -> Reward | None:
+    """Store credit as money off: worth what it is, and never more than the bill."""
+    if rules.credit is None:
+        return None
+    if paid.bill is not None and paid.points > paid.bill:
+        raise NotPayable(Quote(paid.bill, paid.bill, "bill_too_small"))
+    off = {paid.currency: paid.points}
+    return Reward(CREDIT, CREDIT, paid.points, off, valid_days=rules.credit.valid_days)
 
 
 def _available(session: Session, order: Order) -> int:
@@ -233,7 +290,7 @@ def find(session: Session, program_id: int, *, redemption_id: int, repeated: boo
     row = run(
         session,
         """SELECT r.public_id AS id, r.state, r.reward, r.points, v.public_id AS voucher, v.code,
-                  v.state AS voucher_state, v.expires_at
+                  v.state AS voucher_state, v.expires_at, r.currency
            FROM redemptions r JOIN vouchers v ON v.redemption_id = r.id
            WHERE r.program_id = :program AND r.id = :id""",
         {"program": program_id, "id": redemption_id},
@@ -246,9 +303,9 @@ def _insert(session: Session, order: Order, reward: Reward, digest: str, now: da
     rows = run(
         session,
         """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,
-                                    state, idempotency_key, input_hash, actor, created_at)
+                                    state, idempotency_key, input_hash, actor, created_at, currency)
            SELECT :public_id, :program, a.id, :member, :reward, CAST(:terms AS jsonb), :points, 'held', :key,
-                  :digest, :actor, :now
+                  :digest, :actor, :now, :currency
            FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id) WHERE m.id = :member
            ON CONFLICT (program_id, idempotency_key) DO NOTHING RETURNING id""",
         {
@@ -262,6 +319,7 @@ def _insert(session: Session, order: Order, reward: Reward, digest: str, now: da
             "digest": digest,
             "actor": order.actor,
             "now": now,
+            "currency": order.payment.currency if order.payment and order.payment.credit else None,
         },
     )
     if rows:

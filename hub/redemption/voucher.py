@@ -40,6 +40,8 @@ class Voucher:
     uses: int
     points: int
     redemption_state: str
+    currency: str | None = None
+    """Of store credit that bought it; None: points did."""
     price: Spent = field(default_factory=Spent)
     """The redemption itself: its points, less those that came back."""
     again: Spent = field(default_factory=Spent)
@@ -69,7 +71,7 @@ def lock(session: Session, program_id: int, where: str, **parameters: Any) -> li
     rows = run(
         session,
         f"""SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
-                   r.points, r.state AS redemption_state
+                   r.points, r.state AS redemption_state, r.currency
             FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
             WHERE v.program_id = :program AND {where} ORDER BY v.id FOR NO KEY UPDATE OF v""",
         {"program": program_id, **parameters},
@@ -98,11 +100,11 @@ def _load_spent(session: Session, program_id: int, vouchers: Sequence[Voucher]) 
         voucher.again = found[voucher.again_subject]
     for row in run(
         session,
-        """SELECT e.subject, a.member_id, -sum(e.amount) AS spent,
+        """SELECT e.subject, coalesce(a.member_id, a.holder_id) AS member_id, -sum(e.amount) AS spent,
                   count(*) FILTER (WHERE e.counter <> 'member') AS n
            FROM entries e JOIN accounts a ON a.id = e.account_id
            WHERE e.program_id = :program AND e.subject = ANY(:subjects) AND e.counter <> 'issued'
-           GROUP BY e.subject, a.member_id ORDER BY a.member_id""",
+           GROUP BY e.subject, 2 ORDER BY 2""",
         {"program": program_id, "subjects": sorted(found)},
     ):
         spent = found[row.subject]

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from hub.i18n import gettext as _
-from hub.members import view
+from hub.members import credit, view
 from hub.web.api.door import ApiBlueprint, Strict, now, transaction
 from hub.web.keys import caller, requires
 from hub.web.problems import not_found
@@ -71,6 +71,36 @@ class Lot(Schema):
     expires_at = fields.DateTime(allow_none=True)
 
 
+class Held(Schema):
+    """Store credit in one currency, minor units."""
+
+    currency = fields.String()
+    balance = fields.Integer()
+    available = fields.Integer()
+    pending = fields.Integer()
+
+
+class CreditEntry(Schema):
+    """One movement of store credit, minor units."""
+
+    currency = fields.String()
+    seq = fields.Integer()
+    amount = fields.Integer()
+    counter = fields.String()
+    balance_after = fields.Integer()
+    recorded_at = fields.DateTime()
+    transaction = fields.String(allow_none=True)
+    redemption = fields.String(allow_none=True)
+    explanation = fields.List(fields.Dict())
+
+
+class StoreCredit(Schema):
+    """What a member has, and how it came about."""
+
+    credit = fields.List(fields.Nested(Held))
+    entries = fields.List(fields.Nested(CreditEntry))
+
+
 class Page(Strict):
     """Cursor pagination."""
 
@@ -128,6 +158,19 @@ def lots(member_id: str) -> list[dict[str, Any]]:
     """What is left of what was earned, soonest expiry first."""
     with transaction() as session:
         return view.lots(session, _found(session, member_id).id)
+
+
+@blueprint.get("/<member_id>/credit")
+@requires("members:read")
+@blueprint.response(200, StoreCredit)
+def store_credit(member_id: str) -> dict[str, Any]:
+    """Store credit by currency in minor units, and the newest 200 movements with their explanation."""
+    with transaction() as session:
+        member = _found(session, member_id)
+        return {
+            "credit": credit.held(session, member.id, now()),
+            "entries": credit.movements(session, member.id),
+        }
 
 
 @blueprint.get("/<member_id>/entries")

@@ -52,6 +52,11 @@ class RedeemRequest(QuoteRequest):
 
     reward = fields.String(validate=validate.Length(1, 64))
     points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
+    credit = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, 2**53),
+        metadata={"description": "store credit instead, in minor units of the currency"},
+    )
     quantity = fields.Integer(
         strict=True,
         validate=validate.Range(1, 100),
@@ -61,13 +66,13 @@ class RedeemRequest(QuoteRequest):
     @validates_schema
     def one_or_the_other(self, data: dict[str, Any], **_more: Any) -> None:
         """A reward has its price; points as money have no reward."""
-        if ("reward" in data) == ("points" in data):
-            raise ValidationError("name either reward or points", "reward")
+        if sum(name in data for name in ("reward", "points", "credit")) != 1:
+            raise ValidationError("name one of reward, points and credit", "reward")
         if "reward" in data and ("currency" in data or "bill" in data):
             raise ValidationError(
                 "belongs to points, not to a reward", "currency" if "currency" in data else "bill"
             )
-        if "points" in data and "quantity" in data:
+        if "reward" not in data and "quantity" in data:
             raise ValidationError("belongs to a reward, not to points", "quantity")
 
 
@@ -91,6 +96,10 @@ class Redemption(Schema):
     code = fields.String()
     voucher_state = fields.String()
     expires_at = fields.DateTime(allow_none=True)
+    currency = fields.String(
+        allow_none=True,
+        metadata={"description": "of store credit that was spent: points are its minor units"},
+    )
     also = fields.List(
         fields.Nested(lambda: Redemption(exclude=("also",))),
         metadata={"description": "the others, where several were bought at once"},
@@ -131,6 +140,7 @@ class RewardSchema(Schema):
     pieces = fields.Integer(allow_none=True)
     at_most = fields.Dict(keys=fields.String(), values=fields.Integer())
     minimum = fields.Dict(keys=fields.String(), values=fields.Integer())
+    credit = fields.Dict(keys=fields.String(), values=fields.Integer())
     valid_days = fields.Integer(allow_none=True)
     left = fields.Integer(
         allow_none=True, metadata={"description": "of limited stock, so many are left"}
@@ -204,7 +214,10 @@ def quote(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def _payment(wish: dict[str, Any]) -> Payment:
-    return Payment(wish["points"], wish.get("currency") or caller().program.currency, wish.get("bill"))
+    currency, bill = wish.get("currency") or caller().program.currency, wish.get("bill")
+    if "credit" in wish:
+        return Payment(wish["credit"], currency, bill, credit=True)
+    return Payment(wish["points"], currency, bill)
 
 
 def _not_offered(why: str) -> Problem:
@@ -356,6 +369,7 @@ def _reward(reward: Reward, left: int | None) -> dict[str, Any]:
         "pieces": reward.pieces,
         "at_most": dict(reward.most),
         "minimum": dict(reward.minimum),
+        "credit": dict(reward.credit),
         "valid_days": reward.valid_days,
         "left": left,
     }

@@ -43,6 +43,9 @@ def worth_of(terms: Mapping[str, Any]) -> str:
     """What a reward is worth: what is handed over or free, an amount per currency, or a percentage."""
     if terms.get("perk"):
         return str(terms["perk"])
+    if terms.get("credit"):
+        worth = ", ".join(words.money(amount, c) for c, amount in terms["credit"].items())
+        return _("{amount} store credit", amount=worth)
     if terms.get("free_shipping"):
         return _("free shipping")
     skus = ", ".join(terms.get("skus") or ())

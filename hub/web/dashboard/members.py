@@ -18,7 +18,7 @@ from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints, ReferenceConflict
 from hub.ledger.merging import NotMergeable, Shortfall
-from hub.members import search, view
+from hub.members import credit, search, view
 from hub.sync.doorbell import Doorbell
 from hub.transactions import browse, story
 from hub.web.dashboard import stands
@@ -31,6 +31,7 @@ TAB_WORDS: Mapping[str, str] = {
     "lots": "Lots",
     "orders": "Orders",
     "vouchers": "Codes",
+    "credit": "Store credit",
     "identities": "Known as",
 }
 FOUND_WORDS: Mapping[str, str] = {
@@ -208,12 +209,27 @@ def _identities(session: Session, found: Any) -> dict[str, Any]:
     }
 
 
+def _credit(session: Session, found: Any) -> dict[str, Any]:
+    rows = credit.movements(session, found.id)
+    names = actor_names(session, {row.actor for row in rows})
+    moved = [
+        {
+            **row._mapping,
+            "why": words.of_entry(row.counter, row.amount, row.explanation),
+            "who": names[row.actor],
+        }
+        for row in rows
+    ]
+    return {"held": credit.held(session, found.id, runtime().clock()), "moved": moved}
+
+
 _TABS = {
     "history": _history,
     "tier": stands.tab,
     "lots": _lots,
     "orders": _orders,
     "vouchers": _vouchers,
+    "credit": _credit,
     "identities": _identities,
 }
 
