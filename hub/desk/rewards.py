@@ -65,8 +65,8 @@ def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
 
 
 def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
-    """Turn points, or store credit, into a code for money off. Raises `NotPayable` besides what `redeem` raises; the
-    caller's transaction must then roll back."""
+    """Turn points, or store credit, into a code for money off. Raises `NotPayable` besides what `redeem`
+    raises."""
     known = channels.of_program(desk.session, desk.program.id)
     name = CREDIT if payment.credit else POINTS
     order = _order(desk, member_id, name, payment, key)

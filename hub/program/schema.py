@@ -266,6 +266,13 @@ class CashbackSchema(WhenSchema):
     alone = fields.Boolean(load_default=False)
     last = fields.Boolean(load_default=False)
 
+    @validates_schema
+    def by_itself(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """Credit looks at one sale and who buys: what asks for other sales belongs to points."""
+        for name in ("orders", "every_nth", "budget", "budget_per_member"):
+            if data.get(name):
+                raise ValidationError(_("belongs to rules of points, not to cashback"), name)
+
 
 class CreditSchema(_Strict):
     """`[credit]`: store credit."""

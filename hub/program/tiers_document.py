@@ -91,8 +91,10 @@ def check_names(loaded: Mapping[str, Any]) -> None:
     """Tiers and segments that rules name exist. Raises `Wrong`."""
     tiers = {level["id"] for level in loaded["tiers"]["levels"]} if loaded["tiers"] else set()
     segments = {one["id"] for one in loaded["segments"]}
-    for section in ("earn", "multipliers", "segments", "rewards"):
-        for number, one in enumerate(loaded[section]):
+    sections = {name: loaded[name] for name in ("earn", "multipliers", "segments", "rewards")}
+    sections["credit.cashback"] = loaded["credit"]["cashback"] if loaded["credit"] else []
+    for section, rules in sections.items():
+        for number, one in enumerate(rules):
             path = f"{section}[{number}]"
             _known(f"{path}.tiers", one["tiers"], tiers, _("there is no tier {name!r}"))
             if section != "segments":
