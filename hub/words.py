@@ -249,6 +249,19 @@ OFFER_WORDS: Mapping[str, str] = {
 }
 """Why a reward cannot be had."""
 
+CODE_WORDS: Mapping[str, str] = {
+    "belongs_to_another": "The code belongs to somebody else.",
+    "code_used": "An order has used the code.",
+    "code_taken_back": "The code was taken back.",
+    "code_expired": "The code has expired.",
+    "not_valid_yet": "The code is not valid yet.",
+    "below_minimum": "The bill is smaller than the code asks for.",
+    "nothing_it_is_for": "Nothing of what the code is for is in the cart.",
+    "no_amount_in_this_currency": "The code has no amount in this currency.",
+    "handed_over_by_staff": "Staff hand it over; it takes no money off.",
+}
+"""Why a code takes nothing off a cart."""
+
 EXCLUDED_WORDS: Mapping[str, str] = {
     "gift_card": "gift cards earn nothing ({amount})",
     "tip": "tips earn nothing ({amount})",
@@ -348,6 +361,11 @@ def of_payment(why: str | None) -> str:
 def of_offer(why: str) -> str:
     """Why a reward cannot be had."""
     return _(OFFER_WORDS[why])
+
+
+def of_code(why: str) -> str:
+    """Why a code takes nothing off a cart."""
+    return _(CODE_WORDS[why])
 
 
 def of_field(sentence: str) -> str:

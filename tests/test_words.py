@@ -19,6 +19,7 @@ from hub.ledger.entry import Counter
 from hub.outbox.deliveries import Outcome
 from hub.program import earn
 from hub.program.rules import Standing
+from hub.redemption import quoting
 from hub.registry import CONNECTORS, connector_class
 
 ROOT = Path(__file__).parents[1]
@@ -194,6 +195,11 @@ def test_everything_a_buyer_can_be_short_of_has_words() -> None:
 def test_every_reason_why_a_reward_cannot_be_had_has_words() -> None:
     codes = first_arguments("hub", {"NotOffered"}) | returned("hub/program", {"why_not_at"})
     assert codes == set(words.OFFER_WORDS)
+
+
+def test_every_reason_why_a_code_takes_nothing_off_has_words() -> None:
+    codes = returned("hub/program", {"_refusal"}) | returned("hub/redemption", {"_refusal"})
+    assert codes | set(quoting._STATES.values()) == set(words.CODE_WORDS)
 
 
 @pytest.mark.parametrize("kind", CONNECTORS)

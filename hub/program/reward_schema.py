@@ -22,7 +22,7 @@ class RewardSchema(Strict):
 
     id = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9][a-z0-9_-]{0,62}$"))
     name = fields.String(required=True, validate=validate.Length(1, 120))
-    cost = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
+    cost = fields.Integer(strict=True, required=True, validate=validate.Range(0, 2**53))
     amount = per_currency(load_default=dict)
     percent = Amount(load_default=None, allow_none=True)
     perk = fields.String(load_default="", validate=validate.Length(max=200))
@@ -62,6 +62,12 @@ class RewardSchema(Strict):
         """Limits that would say nothing are refused rather than passed over."""
         if data.get("at_most") and data.get("percent") is None:
             raise ValidationError(_("belongs to percent"), "at_most")
+        if data.get("cost") == 0 and not any(
+            data.get(name) for name in ("stock", "per_member", "per_day")
+        ):
+            raise ValidationError(
+                _("what costs nothing needs an end: stock, per_member or per_day"), "cost"
+            )
         if data.get("pieces") and not (data.get("free") or data.get("skus")):
             raise ValidationError(_("belongs to free or skus"), "pieces")
         if data.get("skus") and not (data.get("amount") or data.get("percent") is not None):

@@ -159,34 +159,17 @@ def _buy(
     """The redemption's row with its points taken; None when the key was used meanwhile."""
     lock_stock(session, order.program_id, reward)
     in_credit = order.payment is not None and order.payment.credit
-    if in_credit:
+    if in_credit or not reward.cost:
         open_accounts(session, order.program_id, [root_of(session, order.member_id)])
     row_id = _insert(session, order, reward, digest, now)
     if row_id is None:
         return None
-    command = Command(
-        order.program_id,
-        order.member_id,
-        reference=f"hold:{row_id}",
-        actor=order.actor,
-        chain_key=order.chain_key,
-        now=order.now,
-        explanation=(_explained(order, reward),),
-        currency=order.payment.currency if order.payment and in_credit else None,
-    )
-    held = commands.hold(session, command, reward.cost, f"red:{row_id}")
-    if (
-        order.payment
-        and not in_credit
-        and rules.paying
-        and held.available + reward.cost < rules.paying.least_balance
-    ):
-        raise NotPayable(Quote(0, 0, "balance_too_small"))
+    account_id = _take(session, order, reward, row_id, rules)
     check_member(session, order.program_id, order.member_id, reward, now, rules.time_zone)
     run(
         session,
         "UPDATE redemptions SET account_id = :account, state = 'committed' WHERE id = :id",
-        {"account": held.account_id, "id": row_id},
+        {"account": account_id, "id": row_id},
     )
     for event in ("held", "committed"):
         _note(session, order, row_id, event)
@@ -237,6 +220,34 @@ def _digest(order: Order) -> str:
     paid = order.payment
     name = CREDIT if paid.credit else POINTS
     return input_hash(order.member_id, name, paid.points, paid.currency, paid.bill)
+
+
+def _take(session: Session, order: Order, reward: Reward, row_id: int, rules: Rules) -> int:
+    """Take the points, or the credit; the id of the account, which is locked then in any case."""
+    if not reward.cost:
+        sql = """SELECT a.id FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
+                 WHERE m.id = :member FOR NO KEY UPDATE OF a"""
+        return int(run(session, sql, {"member": order.member_id})[0].id)
+    in_credit = order.payment if order.payment and order.payment.credit else None
+    command = Command(
+        order.program_id,
+        order.member_id,
+        reference=f"hold:{row_id}",
+        actor=order.actor,
+        chain_key=order.chain_key,
+        now=order.now,
+        explanation=(_explained(order, reward),),
+        currency=in_credit.currency if in_credit else None,
+    )
+    held = commands.hold(session, command, reward.cost, f"red:{row_id}")
+    if (
+        order.payment
+        and not in_credit
+        and rules.paying
+        and held.available + reward.cost < rules.paying.least_balance
+    ):
+        raise NotPayable(Quote(0, 0, "balance_too_small"))
+    return held.account_id
 
 
 def _as_money(session: Session, order: Order, rules: Rules) -> Reward | None:

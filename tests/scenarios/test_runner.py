@@ -29,6 +29,7 @@ PURE = (
     "judging.py",
     "__main__.py",
     "tiers.py",
+    "carts.py",
     "standings.py",
     "reading.py",
 )

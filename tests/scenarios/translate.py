@@ -44,7 +44,8 @@ POINTS_BACK: dict[str, str] = {
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
      "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress",
-     "lots_by", "payer_balance_never_negative", "stored_value"}
+     "lots_by", "payer_balance_never_negative", "stored_value",
+     "allocate"}
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "points": points,
         "redeem": _spent(rules.get("refund", {})),
         "rewards": [
-            _reward(reward, scenario["currency"])
+            _reward(reward, scenario["currency"], _applied(scenario))
             for reward in rules.get("rewards", [])
             if not _is_automatic(reward)
         ],
@@ -418,6 +419,11 @@ def _window(window: Rule) -> dict[str, Any]:
     return made
 
 
+def _through(moment: str) -> str:
+    """An end that belongs to it: the moment after, since an end is half-open here. A day counts as it is."""
+    return moment.replace("Z", ".000001Z") if ":" in moment else moment
+
+
 def _through_the_second(moment: str) -> str:
     """A last second that belongs to a window is said as its last moment: windows are half-open."""
     return moment.replace(":59:59", ":59:59.999999")
@@ -505,11 +511,27 @@ def _discount(reward: Rule) -> dict[str, Any]:
     return made
 
 
-def _reward(reward: Rule, currency: str) -> dict[str, Any]:
+def _applied(scenario: Rule) -> set[str]:
+    """The codes that somebody types in."""
+    found = {event["code"] for event in scenario["events"] if event["type"] == "apply_coupon"}
+    return found.union(*(event.get("codes", []) for event in scenario["events"]))
+
+
+def reward_id(name: str) -> str:
+    """A reward's or a code's name as an id of the document."""
+    return name.lower()
+
+
+def _reward(reward: Rule, currency: str, applied: set[str]) -> dict[str, Any]:
     rest = dict(reward)
-    made = {"id": rest.pop("id").lower(), "name": reward["id"], "cost": rest.pop("cost_points", None)}
-    if made["cost"] is None:
-        raise Unsupported("rewards: a discount that costs no points is the shop's own")
+    name = rest.pop("code", reward["id"])
+    made = {"id": reward_id(name), "name": rest.pop("id"), "cost": rest.pop("cost_points", 0)}
+    if not made["cost"] and name not in applied:
+        raise Unsupported("rewards: a discount without points and without a code is the shop's own")
+    if not made["cost"]:
+        made["per_member"] = rest.pop("limit_per_customer", 1_000_000)
+    if rest.pop("reusable_after_cancel", True) is not True:
+        raise Unsupported("rewards.reusable_after_cancel: what was taken back counts no more")
     kind, value = rest.pop("type", None), rest.pop("value", None)
     currency = rest.pop("currency", currency)
     kinds: dict[str | None, Callable[[], dict[str, Any]]] = {
@@ -526,6 +548,7 @@ def _reward(reward: Rule, currency: str) -> dict[str, Any]:
         made["skus"] = [*rest.pop("skus", []), *([rest.pop("sku")] if "sku" in rest else [])]
     made |= {ours: {currency: rest.pop(word)} for word, ours in REWARD_MONEY.items() if word in rest}
     made |= {ours: rest.pop(word) for word, ours in REWARD_WORDS.items() if word in rest}
+    made |= {end: _through(made[end]) for end in ("until", "valid_until") if end in made}
     _all_read(rest, "rewards")
     return made
 

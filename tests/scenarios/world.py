@@ -55,9 +55,10 @@ from hub.sync import process
 from hub.sync.process import Batch
 from hub.sync.push import code_order
 from hub.sync.receive import Message, insert
+from tests.scenarios.carts import Carts
 from tests.scenarios.reading import Unsupported
 from tests.scenarios.standings import JOINING, Standings
-from tests.scenarios.translate import action_id, document, labels
+from tests.scenarios.translate import action_id, document, labels, reward_id
 
 Event = Mapping[str, Any]
 
@@ -90,7 +91,7 @@ class QuietTill(TillSandbox):
         self._take_code(message)
 
 
-class World(Standings):
+class World(Standings, Carts):
     """A program made of a scenario's rules, and what happens in it."""
 
     def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
@@ -117,6 +118,7 @@ class World(Standings):
             self.rules = store.versions(session, self.program)[-1]
         self.has_wallet = bool(scenario["program"]["rules"].get("stored_value"))
         """What the scenario calls points is then money on the customer's account."""
+        self.allocate = scenario["program"]["rules"].get("allocate", {})
         since = scenario["program"]["rules"].get("tier_progress", {}).get("since")
         self._recalculated = (moment(since, self.zone),) if since else ()
         self.tills: dict[str, tuple[QuietTill, Channel]] = {}
@@ -345,6 +347,9 @@ class World(Standings):
             found = discounts.quoted(desk, cart)
         return from_minor(discounts.total(found), self.currency)
 
+    def _cart_line(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        return _line(line)
+
     def _claim(self, event: Event) -> str | None:
         """Spend points on the bill that is rung up now, unless they were spent for it before."""
         order, customer = event["order"], event.get("customer", "C1")
@@ -357,8 +362,11 @@ class World(Standings):
                 refused = self._spend(customer, number, f"order-{order}", order)
                 if refused is not None:
                     return refused
+        claims += [
+            {"id": code} for code in event.get("codes", []) if reward_id(code) in self.rules.rewards
+        ]
         for reward in (claim["id"] for claim in claims if "points" not in claim):
-            refused = self._redeem(customer, reward.lower(), f"{order}-{reward}", order=order)
+            refused = self._redeem(customer, reward_id(reward), f"{order}-{reward}", order=order)
             if refused is not None:
                 return refused
         return None
@@ -520,7 +528,7 @@ class World(Standings):
         points, key = event["points"], _redeem_key(event)
         if "reward" in event:
             return self._redeem(
-                event["customer"], event["reward"].lower(), key, order=event.get("order")
+                event["customer"], reward_id(event["reward"]), key, order=event.get("order")
             )
         if event.get("accept_partial") and self.rules.paying is not None:
             points = self._quoted(event["customer"], points, None).points
@@ -559,14 +567,14 @@ class World(Standings):
     def _on_redeem_reward(self, event: Event) -> str | None:
         _only(event, {"type", "seq", "at", "customer", "reward", "quantity"})
         return self._redeem(
-            event["customer"], event["reward"].lower(), f"reward-{event['seq']}",
+            event["customer"], reward_id(event["reward"]), f"reward-{event['seq']}",
             quantity=event.get("quantity", 1),
         )  # fmt: skip
 
     def _on_reward_usage(self, event: Event) -> None:
         """Others had it so many times before."""
         _only(event, {"type", "seq", "at", "reward", "used"})
-        reward = self.rules.rewards[event["reward"].lower()]
+        reward = self.rules.rewards[reward_id(event["reward"])]
         for number in range(event["used"]):
             other = {"customer": f"OTHER{number}", "key": f"usage-{event['seq']}-{number}"}
             self._adjust(other, reward.cost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from flask import request
@@ -16,11 +18,13 @@ from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.program import store
 from hub.program.paying import Quote
+from hub.program.pricing import Cart, CartLine
 from hub.program.rewards import Reward
 from hub.program.rules import in_force
 from hub.redemption import limits
 from hub.redemption import redeem as redemption
 from hub.redemption.limits import NotOffered
+from hub.redemption.quoting import quote_code
 from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
 from hub.redemption.taking_back import AlreadyUsed
 from hub.redemption.uses import code_key
@@ -83,6 +87,37 @@ class QuoteAnswer(Schema):
     off = fields.Integer(metadata={"description": "minor units"})
     currency = fields.String()
     why = fields.String(allow_none=True)
+
+
+class CartLineRequest(Strict):
+    """One line of a cart: so many pieces for this amount together, minor units."""
+
+    sku = fields.String(validate=validate.Length(1, 200))
+    quantity = fields.Decimal(
+        load_default=Decimal(1), validate=validate.Range(0, 10**6, min_inclusive=False)
+    )
+    amount = fields.Integer(strict=True, required=True, validate=validate.Range(0, 2**53))
+
+
+class CartRequest(Strict):
+    """What somebody is about to buy, after all other discounts."""
+
+    lines = fields.List(fields.Nested(CartLineRequest), required=True, validate=validate.Length(1, 1000))
+    shipping = fields.Integer(strict=True, load_default=0, validate=validate.Range(0, 2**53))
+    currency = fields.String(validate=validate.Length(3, 3))
+    member = fields.String(validate=validate.Length(1, 64))
+
+
+class Priced(Schema):
+    """What a code takes off, minor units."""
+
+    off = fields.Integer(metadata={"description": "in all, with shipping"})
+    lines = fields.List(fields.Integer(), metadata={"description": "of each line of the cart"})
+    shipping_off = fields.Integer()
+    left = fields.Integer(metadata={"description": "what remains to be paid"})
+    currency = fields.String()
+    why = fields.String(allow_none=True)
+    said = fields.String(allow_none=True)
 
 
 class Redemption(Schema):
@@ -309,6 +344,32 @@ def voucher(code: str) -> dict[str, Any]:
         "minimum": terms.get("minimum", {}),
         "channels": [dict(row._mapping) for row in its],
     }
+
+
+@blueprint.post("/vouchers/<code>/quote")
+@requires("vouchers:read")
+@blueprint.arguments(CartRequest)
+@blueprint.response(200, Priced)
+def quote_voucher(wish: dict[str, Any], code: str) -> dict[str, Any]:
+    """What a code takes off a cart, line by line, for a till that does not compute it itself. Changes
+    nothing; `why` and `said` tell why it takes nothing off."""
+    program = caller().program
+    lines = tuple(
+        CartLine(line["amount"], Fraction(line["quantity"]), line.get("sku")) for line in wish["lines"]
+    )
+    cart = Cart(wish.get("currency") or program.currency, lines, wish["shipping"])
+    with transaction() as session:
+        member = view.find(session, program.id, wish["member"]) if "member" in wish else None
+        if "member" in wish and member is None:
+            raise not_found("member")
+        found = quote_code(session, program.id, code, cart, now(), member.id if member else None)
+    if found is None:
+        raise not_found("voucher")
+    said = words.of_code(found.why) if found.why else None
+    return {
+        "off": found.off + found.shipping_off, "lines": list(found.lines), "shipping_off": found.shipping_off,
+        "left": found.left, "currency": cart.currency, "why": found.why, "said": said,
+    }  # fmt: skip
 
 
 def _key_reused() -> Problem:
