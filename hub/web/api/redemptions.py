@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import wraps
 from typing import Any
 
 from flask import request
@@ -27,7 +29,7 @@ from hub.redemption.limits import NotOffered
 from hub.redemption.quoting import quote_code
 from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
 from hub.redemption.taking_back import AlreadyUsed
-from hub.redemption.uses import code_key
+from hub.redemption.uses import code_key, redemption_of
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
@@ -346,8 +348,22 @@ def voucher(code: str) -> dict[str, Any]:
     }
 
 
+def _is_known(route: Callable[..., Any]) -> Callable[..., Any]:
+    """A code that is not this program's is a 404 before the body is read."""
+
+    @wraps(route)
+    def looked_up(code: str) -> Any:
+        with transaction() as session:
+            if redemption_of(session, caller().program.id, code) is None:
+                raise not_found("voucher")
+        return route(code=code)
+
+    return looked_up
+
+
 @blueprint.post("/vouchers/<code>/quote")
 @requires("vouchers:read")
+@_is_known
 @blueprint.arguments(CartRequest)
 @blueprint.response(200, Priced)
 def quote_voucher(wish: dict[str, Any], code: str) -> dict[str, Any]:
