@@ -14,7 +14,7 @@ from hub import words
 from hub.i18n import gettext as _
 from hub.i18n import ngettext
 from hub.money import minor_units
-from hub.program import terms_more
+from hub.program import terms_credit, terms_more
 from hub.program.brackets import Bracket
 from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget, of_lines
 from hub.program.rules import NOT_GOODS, EarnRule, Multiplier, Rules
@@ -45,6 +45,7 @@ def terms(rules: Rules) -> list[Section]:
         (_("When something is given back"), terms_more.returning(rules)),
         (_("When points count and end"), terms_more.lasting(rules)),
         (_("What points buy"), terms_more.rewards(rules)),
+        (_("Store credit"), terms_credit.credit(rules)),
         (_("Tiers"), terms_more.tiers(rules)),
     )
     sections = [Section(title, list(lines)) for title, lines in parts]

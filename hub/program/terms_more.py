@@ -114,6 +114,8 @@ def _what(reward: Reward) -> str:
         what = _("free shipping")
     elif reward.perk:
         return reward.perk
+    elif reward.credit:
+        return _("{amount} store credit", amount=amounts(reward.credit))
     else:
         what = _("{amount} off", amount=amounts(reward.amounts))
     if reward.most:

@@ -21,6 +21,7 @@ from hub.program.rewards import Reward
 from hub.program.rules import (
     Budget,
     Condition,
+    Credit,
     Discount,
     EarnRule,
     Expiry,
@@ -48,6 +49,7 @@ NAMES = {"id", "number", "effective_from", "time_zone", "has_ordinals", "needed"
 
 SAMPLES: Mapping[type, Mapping[str, Any]] = {
     Rules: {
+        "credit": Credit(),
         "earn": (EarnRule("e", per={"VND": 20_000}),),
         "multipliers": (Multiplier("m", Fraction(2)),),
         "rounding": "down",
@@ -150,6 +152,17 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "tiers": frozenset({"b"}),
         "segments": frozenset({"s"}),
         "channels": frozenset({"shopify"}),
+        "credit": {"VND": 70_000},
+    },
+    Credit: {
+        "cashback": (EarnRule("c", "percent", percent=Fraction(7)),),
+        "rounding": "down",
+        "most_per_order": {"VND": 70_000},
+        "paid_out": "month",
+        "available_after_days": 7,
+        "expiry": Expiry(days=7),
+        "spent_at": frozenset({"generic_pos"}),
+        "valid_days": 7,
     },
     PointsAsMoney: {
         "points": 7,
@@ -253,6 +266,8 @@ def rules_with(thing: Any) -> Rules:
             return replace(PLAIN, expiry=thing)
         case Reward():
             return replace(PLAIN, rewards={"r": thing})
+        case Credit():
+            return replace(PLAIN, credit=thing)
         case PointsAsMoney():
             return replace(PLAIN, paying=thing)
         case Action():
@@ -275,6 +290,7 @@ PLAINEST: Mapping[type, Any] = {
     Expiry: Expiry(),
     Reward: Reward("r", "Tea", 10, {"VND": 5_000}),
     PointsAsMoney: PointsAsMoney(1, {"VND": 1_000}),
+    Credit: Credit(),
     Action: Action("a", "a review", 10),
     Referral: Referral(referrer=5, worth={"VND": 1_000}),
     Level: LEVELS[1],
