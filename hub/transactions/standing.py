@@ -87,8 +87,17 @@ def refresh(
         return set()
     members = past.known(session, program_id, roots, versions)
     ways = {root: climbed(member, versions, now) for root, member in members.items()}
+    due = {root: _due(ways[root], member, now) for root, member in members.items()}
     _store_history(session, program_id, ways, now)
-    return _store_standings(session, program_id, ways, now)
+    return _store_standings(session, program_id, ways, due, now)
+
+
+def _due(climb: Climb, member: Known, now: datetime) -> datetime | None:
+    """When to look again: a till whose clock is ahead sells a little in the future."""
+    moments = [fact.at for fact in member.facts if fact.at > now]
+    if climb.next_moment is not None:
+        moments.append(climb.next_moment)
+    return min(moments, default=None)
 
 
 def members_by_tier(session: Session, program_id: int) -> dict[str, int]:
@@ -180,7 +189,11 @@ _STANDING = {"member_id": "bigint", "tier": "text", "count": "bigint", "due_at":
 
 
 def _store_standings(
-    session: Session, program_id: int, ways: Mapping[int, Climb], now: datetime
+    session: Session,
+    program_id: int,
+    ways: Mapping[int, Climb],
+    due: Mapping[int, datetime | None],
+    now: datetime,
 ) -> set[int]:
     before = {
         row.member_id: (row.tier, row.counted, row.due_at)
@@ -190,7 +203,7 @@ def _store_standings(
             {"ids": list(ways)},
         )
     }
-    after = {root: (c.tier, c.progress().count, c.next_moment) for root, c in ways.items()}
+    after = {root: (c.tier, c.progress().count, due[root]) for root, c in ways.items()}
     rows = [
         dict(zip(_STANDING, (root, *what), strict=True))
         for root, what in sorted(after.items())

@@ -48,6 +48,15 @@ def test_a_review_takes_a_tier_on_its_day_and_not_before(hub: Hub, clock: Clock)
     assert standings.review_due(hub.runtime) == 0
 
 
+def test_a_till_whose_clock_is_ahead_counts_when_its_time_has_come(hub: Hub, clock: Clock) -> None:
+    till = Counter(hub)
+    till.sell(1, 1_000_000, (datetime.now(UTC) + timedelta(minutes=3)).isoformat())
+    till.work()
+    assert (standings.review_due(hub.runtime), tiers(hub)) == (0, ["member"])
+    clock.advance(minutes=4)
+    assert (standings.review_due(hub.runtime), tiers(hub)) == (1, ["gold"])
+
+
 def test_new_tiers_place_everybody_once(hub: Hub, clock: Clock) -> None:
     till = Counter(hub)
     for number, phone in ((1, "0912345678"), (2, "0912345679"), (3, "0912345670")):
