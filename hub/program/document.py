@@ -378,6 +378,7 @@ def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
         channels=frozenset(data["channels"]),
         tiers=frozenset(data["tiers"]),
         segments=frozenset(data["segments"]),
+        automatic=data["automatic"],
         credit=_amounts(f"{path}.credit", data["credit"]),
     )
 

@@ -41,6 +41,7 @@ class RewardSchema(Strict):
     per_member = _count()
     per_day = _count()
     channels = words()
+    automatic = fields.Boolean(load_default=False)
     tiers = words()
     segments = words()
 
@@ -68,6 +69,8 @@ class RewardSchema(Strict):
             raise ValidationError(
                 _("what costs nothing needs an end: stock, per_member or per_day"), "cost"
             )
+        if data.get("automatic") and not data.get("cost"):
+            raise ValidationError(_("what is had by itself costs points"), "automatic")
         if data.get("pieces") and not (data.get("free") or data.get("skus")):
             raise ValidationError(_("belongs to free or skus"), "pieces")
         if data.get("skus") and not (data.get("amount") or data.get("percent") is not None):

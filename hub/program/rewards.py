@@ -51,6 +51,8 @@ class Reward:
     tiers: frozenset[str] = frozenset()
     segments: frozenset[str] = frozenset()
     """Only who is in one of these can have it; none: everybody."""
+    automatic: bool = False
+    """It is bought by itself as soon as a member's points are enough."""
     credit: Mapping[str, int] = field(default_factory=dict)
     """Currency -> minor units: it is store credit, there at once."""
 

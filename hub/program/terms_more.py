@@ -95,7 +95,9 @@ def _reward(reward: Reward, rules: Rules) -> str:
     zone = rules.time_zone
     points = words.points(reward.cost)
     said = _("{points}: {name} ({what})", points=points, name=reward.name, what=_what(reward))
-    who = of_groups(reward.tiers, reward.segments, rules)
+    who = [*of_groups(reward.tiers, reward.segments, rules)]
+    if reward.automatic:
+        who.append(_("by itself, as soon as the points are enough"))
     clauses = [*who, *_reward_use(reward, zone), *_reward_limits(reward, zone)]
     return f"{said}: {'; '.join(clauses)}." if clauses else f"{said}."
 

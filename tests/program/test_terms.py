@@ -153,6 +153,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "segments": frozenset({"s"}),
         "channels": frozenset({"shopify"}),
         "credit": {"VND": 70_000},
+        "automatic": True,
     },
     Credit: {
         "cashback": (EarnRule("c", "percent", percent=Fraction(7)),),
