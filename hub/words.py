@@ -166,6 +166,8 @@ STEP_WORDS: Mapping[str, str] = {
     "action": "{action}: {points}",
     "referral": "for bringing a friend who has bought: {points}",
     "referral_share": "{percent} % of the friend's {amount}: {points}",
+    "referral_credit": "{amount} of store credit for bringing a friend who has bought",
+    "referred_credit": "{amount} of store credit for buying after a friend's recommendation",
     "referred": "for buying after a friend's recommendation: {points}",
     "bonus_taken_back": "taken back: what earned these points is not so any more",
     "per_order": "for the order: {points}",

@@ -5,6 +5,7 @@ Nothing here commits. Transactions are locked before accounts by the caller (C4)
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,15 +121,26 @@ def settle(
 ) -> set[int]:
     """Bring what these referrals gave in line with their friends' present sales, whose accounts and the
     referrers' the caller has locked. Returns the members whose points changed."""
-    bonuses: list[Bonus] = []
+    bonuses: dict[str | None, list[Bonus]] = defaultdict(list)
     for referral in referrals:
         found = reward(_terms(versions), referral.referred_at, _orders(session, referral.friend))
+        bonuses[None] += _bonuses(referral, found, versions)
+        for money in _currencies(versions):
+            bonuses[money] += _credits(referral, found, versions, money)
         _note(session, referral, found)
-        bonuses += _bonuses(referral, found, versions)
-    if not bonuses:
-        return set()
-    changes = post_bonuses(session, program_id, bonuses, chain_key=chain_key, actor=actor, now=now)
-    return {b.member_id for b in bonuses if changes[b.subject]}
+    touched: set[int] = set()
+    for currency in sorted(bonuses, key=lambda one: one or ""):  # points are locked before credit
+        changes = post_bonuses(
+            session,
+            program_id,
+            bonuses[currency],
+            chain_key=chain_key,
+            actor=actor,
+            now=now,
+            currency=currency,
+        )
+        touched |= {b.member_id for b in bonuses[currency] if changes[b.subject]}
+    return touched
 
 
 def has_terms(versions: Iterable[Rules]) -> bool:
@@ -186,6 +198,44 @@ def _bonuses(referral: Pending, found: Reward, versions: Sequence[Rules]) -> lis
         )
         for side, member, points, steps in sides
     ]
+
+
+def _credits(referral: Pending, found: Reward, versions: Sequence[Rules], currency: str) -> list[Bonus]:
+    """Both sides' store credit in one currency: that of the order, or one they had it in before."""
+    at = found.order.placed_at if found.order else referral.referred_at
+    here = found.order is not None and found.order.currency == currency
+    sides = (
+        ("referrer", referral.referrer, found.referrer_credit if here else 0),
+        ("friend", referral.friend, found.friend_credit if here else 0),
+    )
+    return [
+        Bonus(
+            subject=f"referral:{referral.id:016d}:{side}:{currency}",
+            member_id=member,
+            points=amount,
+            occurred_at=at,
+            available_at=at,
+            expires_at=None,
+            context=f"program version {in_force(versions, at).number}, order {found.order}",
+            explanation=_credit_steps(side, amount, currency),
+        )
+        for side, member, amount in sides
+    ]
+
+
+def _credit_steps(side: str, amount: int, currency: str) -> tuple[dict[str, Any], ...]:
+    if not amount:
+        return ()
+    money = {"amount": amount, "currency": currency}
+    if side == "friend":
+        return ({"code": "referred_credit", "points": str(amount), **money},)
+    return ({"code": "referral_credit", "points": str(amount), **money},)
+
+
+def _currencies(versions: Sequence[Rules]) -> list[str]:
+    """The currencies in which a referral of this programme may have given credit."""
+    terms = [rules.referral for rules in versions if rules.referral is not None]
+    return sorted({c for one in terms for c in (*one.referrer_credit, *one.friend_credit)})
 
 
 def _friend_steps(found: Reward) -> tuple[dict[str, Any], ...]:

@@ -47,13 +47,19 @@ def post_bonuses(
     chain_key: bytes,
     actor: str,
     now: datetime | None = None,
+    currency: str | None = None,
 ) -> dict[str, int]:
-    """Bring each bonus to what it should be. Returns subject -> net change in points (0: it was right).
+    """Bring each bonus to what it should be. `currency`: store credit in minor units of it, instead of
+    points. Returns subject -> net change in points (0: it was right).
     Raises `RootChanged` when the caller has to gather again."""
     posted = _posted(session, program_id, [b.subject for b in bonuses])
+    if not posted and not any(bonus.points for bonus in bonuses):
+        return {bonus.subject: 0 for bonus in bonuses}
     holders = accounts.members_of(session, {account for _, account in posted})
     members = {b.member_id for b in bonuses} | holders | set(also_locked)
-    locked = accounts.lock(session, program_id, members, chain_key=chain_key, actor=actor, now=now)
+    locked = accounts.lock(
+        session, program_id, members, chain_key=chain_key, actor=actor, now=now, currency=currency
+    )
     posted = _posted(session, program_id, [b.subject for b in bonuses])
     changes = {bonus.subject: _post(locked, bonus, posted) for bonus in bonuses}
     write(session, locked)

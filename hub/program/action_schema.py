@@ -36,6 +36,10 @@ class ActionSchema(Strict):
     windows = fields.List(fields.Nested(WindowSchema), load_default=list)
 
 
+GIVEN = ("referrer", "friend", "percent", "referrer_credit", "friend_credit")
+"""What a referral may give."""
+
+
 class ReferralSchema(Strict):
     """`[referral]`: a member brings a friend, and the friend buys."""
 
@@ -43,6 +47,8 @@ class ReferralSchema(Strict):
     friend = fields.Integer(strict=True, load_default=0, validate=validate.Range(0, MOST))
     percent = Amount(load_default=None, allow_none=True, validate=validate.Range(max=1000))
     worth = per_currency(load_default=dict)
+    referrer_credit = per_currency(load_default=dict)
+    friend_credit = per_currency(load_default=dict)
     minimum = per_currency(load_default=dict)
     within_days = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
@@ -53,8 +59,8 @@ class ReferralSchema(Strict):
     def gives_something(self, data: Mapping[str, Any], **_more: Any) -> None:
         """A referral without points is none; a share needs what a point is worth."""
         percent: Decimal | None = data.get("percent")
-        if not (data.get("referrer") or data.get("friend") or percent):
-            raise ValidationError(_("say what it gives: referrer, friend or percent"), "referrer")
+        if not any(data.get(name) for name in GIVEN):
+            raise ValidationError(_("say what it gives: {names}", names=", ".join(GIVEN)), "referrer")
         if bool(percent) != bool(data.get("worth")):
             raise ValidationError(
                 _("a percentage needs percent, and worth: what a point is worth in each currency"),

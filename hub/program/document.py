@@ -75,7 +75,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         for number, rule in enumerate(loaded["credit"]["cashback"]):
             _check_amounts(f"credit.cashback[{number}]", rule, ("minimum",))
     if loaded["referral"]:
-        _check_amounts("referral", loaded["referral"], ("worth", "minimum"))
+        amounts = ("worth", "minimum", "referrer_credit", "friend_credit")
+        _check_amounts("referral", loaded["referral"], amounts)
     for number, reward in enumerate(loaded["rewards"]):
         _check_amounts(f"rewards[{number}]", reward, ("amount", "at_most", "minimum", "credit"))
     try:
@@ -347,6 +348,8 @@ def _referral(data: Mapping[str, Any]) -> Referral:
         friend=data["friend"],
         percent=Fraction(data["percent"] or 0),
         worth=_amounts("referral.worth", data["worth"]),
+        referrer_credit=_amounts("referral.referrer_credit", data["referrer_credit"]),
+        friend_credit=_amounts("referral.friend_credit", data["friend_credit"]),
         minimum=_amounts("referral.minimum", data["minimum"]),
         within_days=data["within_days"],
         order=data["order"],

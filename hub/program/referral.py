@@ -26,6 +26,9 @@ class Referral:
     """The referrer's share of the qualifying bill, in percent, in points worth `worth`."""
     worth: Mapping[str, int] = field(default_factory=dict)
     """Currency -> minor units a point of the share is worth."""
+    referrer_credit: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> store credit for who brought the friend, minor units: in that of the friend's order."""
+    friend_credit: Mapping[str, int] = field(default_factory=dict)
     minimum: Mapping[str, int] = field(default_factory=dict)
     """Currency -> the least bill, inclusive; a currency that is not named never meets one that others have."""
     within_days: int | None = None
@@ -54,6 +57,9 @@ class Reward:
     friend: int = 0
     steps: tuple[Mapping[str, Any], ...] = ()
     """The referrer's points, step by step."""
+    referrer_credit: int = 0
+    """Store credit in the order's currency, minor units."""
+    friend_credit: int = 0
 
 
 def reward(
@@ -92,4 +98,5 @@ def _reward(terms: Referral, order: Order) -> Reward:
     if share:
         numbers = {"percent": text(terms.percent), "amount": order.bill, "currency": order.currency}
         steps.append({"code": "referral_share", "points": str(share), **numbers})
-    return Reward(order, terms.referrer + share, terms.friend, tuple(steps))
+    credit = (terms.referrer_credit.get(order.currency, 0), terms.friend_credit.get(order.currency, 0))
+    return Reward(order, terms.referrer + share, terms.friend, tuple(steps), *credit)

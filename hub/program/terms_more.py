@@ -207,6 +207,12 @@ def _referral(referral: Referral) -> Iterator[str]:
         )
     if referral.friend:
         yield _("{points} for the friend.", points=words.points(referral.friend))
+    if referral.referrer_credit:
+        yield _(
+            "{amount} of store credit for bringing a friend.", amount=amounts(referral.referrer_credit)
+        )
+    if referral.friend_credit:
+        yield _("{amount} of store credit for the friend.", amount=amounts(referral.friend_credit))
     first = referral.order == "first"
     yield (
         _("The friend's first order counts.")

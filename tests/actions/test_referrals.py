@@ -141,3 +141,48 @@ def test_a_referrer_who_was_merged_still_gives_back_what_is_taken_back(place: Ma
     place.sell(CANCELLED)
     assert place.balance(EVE) == 10
     place.assert_clean()
+
+
+CREDIT = {
+    "earn": DOCUMENT["earn"],
+    "referral": {
+        "referrer_credit": {"VND": "50000", "USD": "2"}, "friend_credit": {"VND": "20000"},
+        "minimum": {"VND": "100000"},
+    },
+}  # fmt: skip
+
+
+def credit(place: Market, phone: str) -> dict[str, int]:
+    """Store credit by currency."""
+    rows = place.rows(
+        "SELECT currency, balance FROM accounts WHERE holder_id = :member AND balance <> 0",
+        member=place.member(phone),
+    )
+    return {row.currency: row.balance for row in rows}
+
+
+def test_both_sides_may_get_store_credit_and_lose_it_with_the_order(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with market(database, redis_url, tmp_path, CREDIT) as place:
+        refer(place)
+        place.sell(FIRST)
+        assert (credit(place, ANN), credit(place, BOB)) == ({"VND": 50_000}, {"VND": 20_000})
+        assert (place.balance(ANN), place.balance(BOB)) == (0, 10)
+        entries = place.entries()
+        place.sell(replace(FIRST, version=2))
+        assert place.entries() == entries
+        place.sell(replace(CANCELLED, version=3))
+        assert (credit(place, ANN), credit(place, BOB)) == ({}, {})
+        place.sell(replace(FIRST, version=4))
+        assert credit(place, ANN) == {"VND": 50_000}
+        place.assert_clean()
+
+
+def test_nobody_has_a_wallet_who_was_given_no_credit(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with market(database, redis_url, tmp_path, CREDIT) as place:
+        refer(place)
+        place.sell(replace(FIRST, amount=50_000))
+        assert place.rows("SELECT 1 FROM accounts WHERE holder_id IS NOT NULL") == []

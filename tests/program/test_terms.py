@@ -187,6 +187,8 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
     Referral: {
         "referrer": 77,
         "friend": 7,
+        "referrer_credit": {"VND": 70_000},
+        "friend_credit": {"VND": 7_000},
         "percent": Fraction(7),
         "minimum": {"VND": 70_000},
         "within_days": 7,

@@ -28,6 +28,8 @@ KNOWN_STEP = frozenset(
         "allowed",
         "expiring",
         "spent_by",
+        "referrer_credit",
+        "vouchers",
         "earned",
         "earned_reversed",
         "spent",
@@ -44,7 +46,9 @@ KNOWN_STEP = frozenset(
         "spend_in_period",
     }
 )
-KNOWN_FINAL = frozenset({"balance", "balances", "customers", "tier", "balance_credit", "total"})
+KNOWN_FINAL = frozenset(
+    {"credits", "balance", "balances", "customers", "tier", "balance_credit", "total"}
+)
 SILENT = frozenset({"basis"})
 """Said by the source beside numbers that follow from it; the points are what is asked."""
 
@@ -165,6 +169,9 @@ def _compare(scenario: Mapping[str, Any], world: World, seen: Mapping[int, Seen]
         if not _same(balance, world.balance(customer)):
             yield f"at the end: balance of {customer} {balance} expected, {world.balance(customer)} got"
 
+    for customer, said in final.get("credits", {}).items():
+        if not _same(said, world.wallet(customer, 0)["balance_credit"]):
+            yield f"at the end: credit of {customer} {said} expected"
     credit = world.wallet("C1", 0)["balance_credit"]
     if "balance_credit" in final and not _same(final["balance_credit"], credit):
         yield f"at the end: credit {final['balance_credit']} expected, {credit} got"
@@ -184,6 +191,8 @@ def _means(expected: str, got: str | None) -> bool:
 
 
 def _same(expected: Any, got: Any) -> bool:
+    if isinstance(expected, dict) and isinstance(got, Mapping) and expected.keys() <= got.keys():
+        return all(_same(value, got[name]) for name, value in expected.items())
     if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         return all(one is None or _same(one, other) for one, other in zip(expected, got, strict=True))
     if isinstance(expected, str) and isinstance(got, int | Decimal):

@@ -232,6 +232,14 @@ REFERRAL = {
 }
 
 
+REFERRAL_CREDIT = {
+    ("referrer_credit",): "referrer_credit",
+    ("friend_credit",): "referee_credit",
+    ("referrer_credit", "friend_credit"): "both_voucher",
+}
+"""Whose store credit a word is about. A voucher for money is store credit, of which codes are made."""
+
+
 def _referral(rules: Rule, currency: str) -> dict[str, Any] | None:
     """`pending_days`: so long a referral waits for the order."""
     rest = dict(rules)
@@ -240,6 +248,9 @@ def _referral(rules: Rule, currency: str) -> dict[str, Any] | None:
     made: dict[str, Any] = {REFERRAL[name]: rest.pop(name) for name in REFERRAL if name in rest}
     if "referrer_percent" in rest:
         made |= {"percent": rest.pop("referrer_percent"), "worth": {currency: "1"}}
+    for names, word in REFERRAL_CREDIT.items():
+        if word in rest:
+            made |= {name: {currency: value} for value in [rest.pop(word)] for name in names}
     if "min_order_total" in rest:
         made["minimum"] = {currency: rest.pop("min_order_total")}
     if rest.pop("revoke_if_refund_below_min", True) is False:

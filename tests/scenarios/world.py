@@ -97,6 +97,8 @@ class World(Standings, Carts):
     def __init__(self, runtime: Runtime, scenario: Mapping[str, Any], slug: str) -> None:
         self.runtime = runtime
         self.currency: str = scenario["currency"]
+        self.sides: list[str] = []
+        """Who brought whom."""
         self.by_payer = "lots_by" in scenario["program"]["rules"]
         self.earns = bool(scenario["program"]["rules"].get("earn"))
         self.zone = scenario["program"]["rules"].get("time_zone") or _zone_told(scenario)
@@ -280,9 +282,16 @@ class World(Standings, Carts):
             return None
         mark = self.mark()
         refused = play(event)
+        self._say_credit(mark)
         if self.by_payer:
             self.said["spent_by"] = self.spent_by(mark)
         return refused
+
+    def _say_credit(self, mark: int) -> None:
+        """What a referral gave its sides in store credit."""
+        if self.sides:
+            self.said["referrer_credit"] = self.wallet(self.sides[0], mark)["change"]
+            self.said["vouchers"] = {name: self.wallet(name, 0)["balance_credit"] for name in self.sides}
 
     def _on_note(self, _event: Event) -> None:
         return None
@@ -487,6 +496,7 @@ class World(Standings, Carts):
         self._refer(event["referrer"], event["referee"])
 
     def _refer(self, referrer: str, friend: str) -> None:
+        self.sides += [referrer, friend]
         with self.runtime.sessions.begin() as session:
             people = [self._member(session, name) for name in (referrer, friend)]
             refer(session, self.program.id, *people, at=self.now, actor="scenario")
