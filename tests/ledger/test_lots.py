@@ -129,3 +129,16 @@ def test_points_are_neither_made_nor_lost_and_order_does_not_matter(
         assert min(lot.remaining, lot.expired, lot.moved) >= 0
         assert lot.parent is None or book.lots[lot.parent].parent is None
     assert not book.debt or not any(lot.remaining for lot in book.lots.values())
+
+
+def test_points_are_there_from_the_moment_they_are_available_until_before_they_expire() -> None:
+    book = replay([grant("a", 10, at=0, wait=2, until=5)], [], day(0))
+    seen = {at: (book.available(day(at)), book.pending(day(at))) for at in (0, 1.9, 2, 4.9, 5, 6)}
+    assert seen == {0: (0, 10), 1.9: (0, 10), 2: (10, 0), 4.9: (10, 0), 5: (0, 0), 6: (0, 0)}
+
+
+def test_what_is_for_ever_stays_available_beside_what_is_not() -> None:
+    book = replay([grant("a", 10, until=5), grant("b", 7), grant("c", 3, wait=9)], [], day(0))
+    assert (book.available(day(1)), book.pending(day(1))) == (17, 3)
+    assert (book.available(day(5)), book.pending(day(5))) == (7, 3)
+    assert (book.available(day(9)), book.pending(day(9))) == (10, 0)

@@ -39,3 +39,12 @@ def test_the_29th_of_february_falls_on_the_28th_of_other_years() -> None:
 
 def test_nobody_knows_of_a_birthday_that_was_not_told() -> None:
     assert occasions(None, datetime(2026, 2, 28, tzinfo=UTC), "UTC") == frozenset()
+
+
+def test_a_week_may_reach_over_the_turn_of_the_year_at_either_end() -> None:
+    new_year, sylvester = date(1990, 1, 1), date(1990, 12, 31)
+    monday = datetime(2026, 12, 28, 12, tzinfo=UTC)  # the week ends on 3 January 2027
+    assert "week" in occasions(new_year, monday, "UTC")
+    assert "week" in occasions(sylvester, datetime(2027, 1, 3, 12, tzinfo=UTC), "UTC")
+    assert "week" not in occasions(new_year, datetime(2027, 1, 4, 12, tzinfo=UTC), "UTC")
+    assert "week" not in occasions(date(1990, 1, 4), monday, "UTC")
