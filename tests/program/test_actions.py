@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from hub.program.actions import Action, earned
-from hub.program.windows import Window
+from hub.program.windows import Period, Window
 
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 REVIEW = Action("review", "A review", 20, limits={"day": 2, "ever": 5})
@@ -24,7 +24,8 @@ def test_what_the_programme_does_not_know_earns_nothing() -> None:
 
 def test_it_earns_so_often_in_a_period_and_no_more() -> None:
     assert earned(REVIEW, AT, {"day": 1, "ever": 4}).points == 20
-    for before in ({"day": 2, "ever": 2}, {"day": 3}, {"day": 0, "ever": 5}):
+    enough: list[dict[Period, int]] = [{"day": 2, "ever": 2}, {"day": 3}, {"day": 0, "ever": 5}]
+    for before in enough:
         found = earned(REVIEW, AT, before)
         assert (found.points, found.why) == (0, "often_enough")
 
