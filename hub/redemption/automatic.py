@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,6 +54,11 @@ def due(session: Session, program_id: int, rules: Rules, now: datetime) -> list[
     return list(found.values())
 
 
-def has_any(rules: Iterable[Rules]) -> bool:
-    """Whether any version has such a reward."""
-    return any(reward.automatic for one in rules for reward in one.rewards.values())
+def programs(session: Session) -> list[int]:
+    """The programmes that have such a reward in any version: one look, however many programmes there are."""
+    rows = run(
+        session,
+        """SELECT DISTINCT program_id FROM program_versions
+           WHERE document @> '{"rewards": [{"automatic": true}]}' ORDER BY program_id""",
+    )
+    return [row.program_id for row in rows]

@@ -27,13 +27,10 @@ def buy_what_is_due(runtime: Runtime) -> None:
     now = runtime.clock()
     with runtime.sessions() as session:
         found: list[tuple[Program, Rules, Due]] = []
-        for program in store.all_programs(session):
-            versions = store.versions(session, program)
-            if automatic.has_any(versions):
-                rules = in_force(versions, now)
-                found += [
-                    (program, rules, one) for one in automatic.due(session, program.id, rules, now)
-                ]
+        for program_id in automatic.programs(session):
+            program = store.by_id(session, program_id)
+            rules = in_force(store.versions(session, program), now)
+            found += [(program, rules, one) for one in automatic.due(session, program_id, rules, now)]
     for program, rules, due in found:
         with suppress(RootChanged, NotEnoughPoints, NotOffered, NoSuchReward):
             _buy(runtime, program, rules, due)
