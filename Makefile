@@ -4,7 +4,7 @@ BIN = .venv/bin
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench messages screenshots lock clean
+.PHONY: help run test check bench mutants messages screenshots lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,13 @@ bench:  ## Measure inserts, ingest and posting; prints JSON
 	@tools/venv requirements.lock requirements-test.lock
 	@$(BIN)/python -m tests.bench
 
+mutants:  ## Change each line of the pure rules in turn; a test must notice (an hour, an environment of its own)
+	python3 -m venv .venv-mutants
+	.venv-mutants/bin/pip install -q --no-deps -r requirements.lock -r requirements-test.lock
+	.venv-mutants/bin/pip install -q mutmut==3.8.1
+	.venv-mutants/bin/mutmut run
+	.venv-mutants/bin/mutmut results
+
 messages:  ## Collect what people read, for translation, and compile it
 	@tools/venv requirements.lock
 	@$(BIN)/python tools/messages.py
@@ -41,5 +48,5 @@ lock:  ## Take the newest versions that fit pyproject.toml into the lock files
 	$(BIN)/python tools/lock.py
 
 clean:  ## Remove .venv and caches; the hub's data stays
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-mutants mutants build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

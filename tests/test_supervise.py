@@ -82,7 +82,7 @@ def test_a_server_that_is_killed_is_started_again(running: Up) -> None:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: postgres.running_pid(place) and valkey.running_pid(place))
-    wait_for(lambda: running.ask("SELECT 1") == 1)
+    wait_for(lambda: running.can("SELECT 1"))
     wait_for(running.answers, said=running.log)
 
 

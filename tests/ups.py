@@ -94,6 +94,14 @@ class Up:
     def log(self) -> str:
         return (self.home / "log").read_text()
 
+    def can(self, statement: str) -> bool:
+        """Whether the database answers; while it starts it may cut the line."""
+        try:
+            self.ask(statement)
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def ask(self, statement: str) -> object:
         url = libpq_url(postgres.url(embedded.prepare(self.data)))
         with psycopg.connect(url, autocommit=True) as connection:

@@ -148,7 +148,7 @@ def test_nobody_waits_in_a_circle(hub: Hub) -> None:
                 insert(session, [message(shop, f"{version}-{number}", number, member, used)])
     before = deadlocks(hub)
     race(hub, members(hub))
-    process.drain(hub.runtime)
+    hub.work()  # those who lost too often were handed back, to be tried a little later
     assert deadlocks(hub) == before
     failed = hub.rows(
         "SELECT id, state, code, detail FROM deliveries WHERE state <> 'done' AND direction = 'inbound'"
