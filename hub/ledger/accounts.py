@@ -145,8 +145,10 @@ def load_postings(
         session,
         """SELECT p.transaction_id, p.account_id, p.posted, p.forgiven, p.n, p.member_id, p.placed_at,
                   p.available_at, p.expires_at
-           FROM postings p JOIN accounts a ON a.id = p.account_id
-           WHERE p.transaction_id = ANY(:ids) AND a.currency IS NOT DISTINCT FROM :currency""",
+           FROM unnest(CAST(:ids AS bigint[])) AS t(id)
+           CROSS JOIN LATERAL (SELECT * FROM postings WHERE transaction_id = t.id OFFSET 0) p
+           JOIN LATERAL (SELECT currency FROM accounts WHERE id = p.account_id LIMIT 1) a
+             ON a.currency IS NOT DISTINCT FROM CAST(:currency AS text)""",
         {"ids": list(transaction_ids), "currency": currency},
     )
     return [Posting(**row._mapping) for row in rows]
