@@ -8,7 +8,7 @@ think of it and PostgreSQL never refuses a value that was accepted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -90,17 +90,23 @@ class Message(Schema):
     """
 
     @cached_property
-    def _plan(self) -> tuple[dict[str, tuple[str, Any]], frozenset[str], list[tuple[str, Any]]]:
+    def _plan(
+        self,
+    ) -> tuple[
+        dict[str, tuple[str, Any]], frozenset[str], dict[str, Any], list[tuple[str, Callable[[], Any]]]
+    ]:
         """Name -> (key, how it is read); the names that must be asked although they are absent; what the
-        others then are."""
+        others then are, and how those are made that are made anew each time."""
         fields = {
             name if field.data_key is None else field.data_key: (field.attribute or name, field)
             for name, field in self.load_fields.items()
         }
+        absent = [(key, f.load_default) for key, f in fields.values() if f.load_default is not missing]
         return (
             {name: (key, field.deserialize) for name, (key, field) in fields.items()},
             frozenset(name for name, (_, f) in fields.items() if f.load_default is missing),
-            [(key, f.load_default) for key, f in fields.values() if f.load_default is not missing],
+            {key: value for key, value in absent if not callable(value)},
+            [(key, make) for key, make in absent if callable(make)],
         )
 
     def _deserialize(self, data: Any, *, many: bool = False, partial: Any = None, **how: Any) -> Any:
@@ -117,11 +123,13 @@ class Message(Schema):
     def _read(self, data: Any, unknown: str) -> dict[str, Any]:
         if data.__class__ is not dict:
             raise ValidationError("an object is expected")
-        known, asked, rest = self._plan
+        known, asked, constant, made = self._plan
         names = data.keys() & known.keys()
         if unknown != EXCLUDE and len(names) < len(data):
             raise ValidationError("unknown")
-        found = {key: value() if callable(value) else value for key, value in rest}
+        found = constant.copy()
+        for key, make in made:
+            found[key] = make()
         for name in names | asked:
             key, read = known[name]
             value = read(data.get(name, missing), name, data)

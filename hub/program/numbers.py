@@ -22,6 +22,8 @@ def rounded(exact: Fraction, mode: Rounding) -> int:
 def text(value: Fraction) -> str:
     """Exact: a decimal where there is one, else a fraction."""
     denominator = value.denominator
+    if denominator == 1:
+        return str(value.numerator)
     for prime in (2, 5):
         while denominator % prime == 0:
             denominator //= prime

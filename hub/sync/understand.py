@@ -130,7 +130,8 @@ def _add_sale(understood: Understood, sale: Sale, version: int) -> None:
         paid_at = None if sale.paid_at is None else min(sale.paid_at, latest)
         sale = replace(sale, placed_at=min(sale.placed_at, latest), paid_at=paid_at)
     codes = tuple(code for code in sale.codes if len(code) <= _LONGEST_CODE)[:_MOST_CODES]
-    sale = replace(sale, number=sale.number[:_LONGEST_NUMBER], codes=codes)
+    if len(codes) < len(sale.codes) or len(sale.number) > _LONGEST_NUMBER:
+        sale = replace(sale, number=sale.number[:_LONGEST_NUMBER], codes=codes)
     if not understood.number:
         understood.number = sale.number
     body = Contribution("snapshot", "", sale.version, sale.as_of, _hash(understood), sale)
