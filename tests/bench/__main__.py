@@ -1,9 +1,9 @@
 """`make bench`: how fast the hub takes messages in and posts them, against plain durable INSERTs.
 
 Prints one JSON object. The denominator is pgbench on the same cluster: 16 clients, one INSERT of
-3.3 KB with its unique key per commit into a copy of the deliveries table with its indexes, durable.
-Taken before and after the others, the mean
-counts. Machines are noisy: compare the ratios, which come from one run.
+3.3 KB with its unique key per commit into a copy of the deliveries table with its indexes, durable;
+taken before and after the others, the mean counts. Machines are noisy: compare the ratios, which come
+from one run.
 """
 
 from __future__ import annotations
