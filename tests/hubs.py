@@ -66,7 +66,10 @@ class Hub:
         for _ in range(rounds):
             with self.runtime.sessions.begin() as session:
                 session.execute(
-                    text("UPDATE deliveries SET due_at = now() WHERE state = 'due' AND code IS NULL")
+                    text(
+                        """UPDATE deliveries SET due_at = now() WHERE id IN (SELECT id FROM deliveries
+                           WHERE state = 'due' AND code IS NULL FOR UPDATE SKIP LOCKED)"""
+                    )
                 )
             if process.drain(self.runtime) + push.drain(self.runtime) == 0:
                 return

@@ -77,8 +77,9 @@ def test_only_what_is_missing_runs(empty: str, directory: Path) -> None:
 def test_two_starters_of_an_update_do_not_wait_for_each_other(empty: str, tmp_path: Path) -> None:
     """Raced: both find a database of the first release; indexes are built concurrently meanwhile."""
     shutil.copytree(migrate.DIRECTORY, tmp_path / "old")
-    for file in (tmp_path / "old" / "versions").glob("000[2-9]*.py"):
-        file.unlink()
+    for file in (tmp_path / "old" / "versions").glob("0*.py"):
+        if not file.name.startswith("0001"):
+            file.unlink()
     assert migrate.upgrade(empty, tmp_path / "old") == ["0001"]
     with ThreadPoolExecutor(2) as pool:
         ran = [future.result() for future in [pool.submit(migrate.upgrade, empty) for _ in range(2)]]

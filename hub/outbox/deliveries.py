@@ -437,14 +437,15 @@ def ask_again(session: Session, ids: Sequence[int]) -> None:
 def replay(session: Session, ids: Sequence[int]) -> list[int]:
     """Make finished deliveries due again, and those that are retried later due now: the very same
     path as the first time. Those that are due anyhow or being worked on are left alone. Returns the
-    ids made due. The rows are locked in the order in which the inbox and the outbox write them."""
+    ids made due. A row that somebody else has locked is being worked on or replayed by them: waiting
+    for it while holding others would be a circle."""
     rows = run(
         session,
         """UPDATE deliveries SET state = 'due', due_at = clock_timestamp(), attempts = 0, lost = 0,
                outcome = NULL, reason = NULL, fault = NULL, code = NULL, detail = NULL, finished_at = NULL
            WHERE id IN (SELECT id FROM deliveries WHERE id = ANY(:ids) AND (state NOT IN ('due', 'working')
                             OR (state = 'due' AND code IS NOT NULL AND due_at > clock_timestamp()))
-                        ORDER BY channel_id, direction, key FOR UPDATE)
+                        ORDER BY channel_id, direction, key FOR UPDATE SKIP LOCKED)
            RETURNING id""",
         {"ids": list(ids)},
     )

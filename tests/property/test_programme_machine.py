@@ -181,6 +181,7 @@ class Life(RuleBasedStateMachine):
         self.model = Model(programme)
         self.now = datetime.fromisoformat("2026-11-23T12:00:00+00:00")
         self.steps = 0
+        self.late: set[str] = set()
         # every member exists from the first, so that merges and gifts have somebody
         for number, phone in enumerate(PHONES):
             self._tell(Told(f"0{number}", 72_000, phone, MOMENTS[0]))
@@ -222,9 +223,9 @@ class Life(RuleBasedStateMachine):
     @rule(name=sold)
     def an_old_message_comes_late(self, name: str) -> None:
         sale = self.model.sales[name]
-        if sale.version > 1:  # it says what was so, and changes nothing
-            stale = replace(sale, version=0, state=SaleState.CANCELLED)
-            self.market.sell(stale)
+        if sale.version > 1 and name not in self.late:  # it says what was so, and changes nothing
+            self.late.add(name)
+            self.market.sell(replace(sale, version=0, state=SaleState.CANCELLED))
 
     def _tell(self, sale: Told, *, again: bool = False) -> None:
         self.model.sales[sale.name] = sale
