@@ -37,7 +37,7 @@ class Limits:
 
 LIMITS: Mapping[Process, Limits] = {
     # a platform waits five seconds for an answer: a request that cannot get its turn becomes a 503
-    "web": Limits(lock=2, statement=4, idle_in_transaction=10, pool=16, overflow=16, pool_wait=2),
+    "web": Limits(lock=4, statement=6, idle_in_transaction=10, pool=16, overflow=16, pool_wait=6),
     "worker": Limits(lock=10, statement=60, idle_in_transaction=60, pool=4),
     "sweep": Limits(lock=5, statement=60, idle_in_transaction=60, pool=2),
     "cli": Limits(lock=10, statement=600, idle_in_transaction=600, pool=2),

@@ -21,7 +21,7 @@ def test_resetting_the_role_does_not_make_a_process_the_owner(engine: Engine) ->
         assert connection.execute(text("SELECT current_user")).scalar_one() == "hub_app"
 
 
-@pytest.mark.parametrize(("process", "statement"), [("web", "4s"), ("worker", "1min")])
+@pytest.mark.parametrize(("process", "statement"), [("web", "6s"), ("worker", "1min")])
 def test_each_kind_of_process_has_its_own_patience(
     database: str, process: Process, statement: str
 ) -> None:
