@@ -62,7 +62,7 @@ class CartSchema(Strict):
     shipping_tax = _minor(load_default=0)
     placed_at = fields.AwareDateTime(load_default=None)
     channel = _word(
-        load_default=CART_CHANNEL, metadata={"description": "a chn_ id, or a kind like shopify"}
+        load_default=CART_CHANNEL, metadata={"description": "a chn_ id, or a kind of connector"}
     )
     location = _word(load_default=None)
     member = _word(load_default=None, metadata={"description": "a mem_ id; left out: a guest"})
