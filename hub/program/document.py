@@ -126,13 +126,7 @@ def rules(
         minimum_after_refund=points["minimum_after_refund"],
         available_from=points["available_from"],
         available_after_days=points["available_after_days"],
-        expiry=Expiry(
-            points["expire_after_days"],
-            points["expire_after_months"],
-            points["expire_until_end_of"],
-            points["expire_on"],
-            points["expire_last_day"],
-        ),
+        expiry=_expiry(points),
         spend_first=points["spend_first"],
         idle_days=points["expire_after_idle_days"],
         idle_year=points["expire_without_purchase_in_year"],
@@ -152,6 +146,16 @@ def rules(
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
         tiers=tiers,
         segments=segments,
+    )
+
+
+def _expiry(points: Mapping[str, Any]) -> Expiry:
+    return Expiry(
+        points["expire_after_days"],
+        points["expire_after_months"],
+        points["expire_until_end_of"],
+        points["expire_on"],
+        points["expire_last_day"],
     )
 
 
