@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from hub.users import passwords, store
 from hub.users.rights import Role
 from tests.browser import chromium
+from tests.browser.shops import Shop
 from tests.browser.sight import HEIGHTS, Sight
 from tests.hubs import Hub, running_hub
 
@@ -73,9 +75,22 @@ def hashed() -> str:
 
 
 @pytest.fixture
-def house(database: str, redis_url: str, tmp_path: Path, hashed: str) -> Iterator[House]:
-    with running_hub(database, redis_url, tmp_path) as hub:
+def document() -> Mapping[str, Any] | None:
+    """The rules of the house's programme; a module that needs others says so."""
+    return None
+
+
+@pytest.fixture
+def house(
+    database: str, redis_url: str, tmp_path: Path, hashed: str, document: Mapping[str, Any] | None
+) -> Iterator[House]:
+    with running_hub(database, redis_url, tmp_path, document=document) as hub:
         yield House(hub, hashed)
+
+
+@pytest.fixture
+def shop(house: House) -> Shop:
+    return Shop.open(house.hub)
 
 
 @pytest.fixture(
@@ -119,3 +134,9 @@ def window(browser: Browser, house: House) -> Iterator[Window]:
 def sight(window: Window, screen: tuple[str, int]) -> Sight:
     """The owner, logged in, in each language at each width."""
     return window(*screen, role="owner")
+
+
+@pytest.fixture
+def staff(window: Window, screen: tuple[str, int]) -> Sight:
+    """Somebody of support, logged in, in each language at each width."""
+    return window(*screen, role="support")

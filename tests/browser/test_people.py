@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -12,27 +12,14 @@ from playwright.sync_api import expect
 from tests.browser.conftest import House, Window
 from tests.browser.shops import BINH, DOCUMENT, Shop
 from tests.browser.sight import Sight
-from tests.hubs import running_hub
 
 MONDAY = "2026-11-16"
 SPELLED = "+84 (0)90 123.45-67"
 
 
 @pytest.fixture
-def house(database: str, redis_url: str, tmp_path: Path, hashed: str) -> Iterator[House]:
-    with running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub:
-        yield House(hub, hashed)
-
-
-@pytest.fixture
-def shop(house: House) -> Shop:
-    return Shop.open(house.hub)
-
-
-@pytest.fixture
-def staff(window: Window, screen: tuple[str, int]) -> Sight:
-    """Somebody of support, logged in, in each language at each width."""
-    return window(*screen, role="support")
+def document() -> Mapping[str, Any]:
+    return DOCUMENT
 
 
 def test_bought_on_monday_and_got_no_points(house: House, shop: Shop, staff: Sight) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import House, Window
 from tests.browser.shops import BINH, DOCUMENT, Shop
 from tests.browser.sight import Sight
-from tests.hubs import running_hub
 
 TIERS: dict[str, Any] = {
     **DOCUMENT,
@@ -36,20 +33,8 @@ TIERS: dict[str, Any] = {
 
 
 @pytest.fixture
-def house(database: str, redis_url: str, tmp_path: Path, hashed: str) -> Iterator[House]:
-    with running_hub(database, redis_url, tmp_path, document=TIERS) as hub:
-        yield House(hub, hashed)
-
-
-@pytest.fixture
-def shop(house: House) -> Shop:
-    return Shop.open(house.hub)
-
-
-@pytest.fixture
-def staff(window: Window, screen: tuple[str, int]) -> Sight:
-    """Somebody of support, logged in, in each language at each width."""
-    return window(*screen, role="support")
+def document() -> Mapping[str, Any]:
+    return TIERS
 
 
 def test_a_tier_is_given_after_a_look_and_a_tag_put_on(shop: Shop, staff: Sight) -> None:
