@@ -152,9 +152,9 @@ def _database_errors() -> tuple[type[Any], ...]:
     so that a command without a database never loads SQLAlchemy."""
     if "sqlalchemy" not in sys.modules:
         return ()
-    from sqlalchemy.exc import OperationalError
+    from hub.db import AWAY
 
-    return (OperationalError,)
+    return AWAY
 
 
 def _leave_quietly() -> NoReturn:

@@ -8,10 +8,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import BigInteger, DateTime, Engine, LargeBinary, MetaData, Numeric, Text, create_engine
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Text,
+    create_engine,
+    event,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from hub.errors import Refusal
@@ -31,17 +43,21 @@ class Limits:
     statement: float
     idle_in_transaction: float
     pool: int
-    overflow: int = 0
     pool_wait: float = 30.0
 
 
 LIMITS: Mapping[Process, Limits] = {
-    # a platform waits five seconds for an answer: a request that cannot get its turn becomes a 503
-    "web": Limits(lock=4, statement=6, idle_in_transaction=10, pool=16, overflow=16, pool_wait=6),
+    # Few connections and a patient queue before them: a hundred requests with a transaction each would
+    # stand in each other's way, idle in it. Who cannot get a turn in time is answered 503.
+    "web": Limits(lock=4, statement=6, idle_in_transaction=30, pool=8, pool_wait=10),
     "worker": Limits(lock=10, statement=60, idle_in_transaction=60, pool=4),
     "sweep": Limits(lock=5, statement=60, idle_in_transaction=60, pool=2),
     "cli": Limits(lock=10, statement=600, idle_in_transaction=600, pool=2),
 }
+
+
+AWAY = (OperationalError, PoolTimeout)
+"""What is raised when the database did not do its part: away, a lock or a turn not to be had in time."""
 
 
 class Base(DeclarativeBase):
@@ -99,7 +115,7 @@ def make_engine(url: str, process: Process = "cli", *, role: str | None = APP_RO
     } | ({"role": role} if role else {})
     address = database_url(url)
     given = address.query.get("options", "")
-    return create_engine(
+    engine = create_engine(
         address.difference_update_query(["options"]),
         connect_args={
             "options": " ".join([str(given), *(f"-c {k}={v}" for k, v in options.items())]).strip(),
@@ -107,12 +123,29 @@ def make_engine(url: str, process: Process = "cli", *, role: str | None = APP_RO
             "connect_timeout": 5,
         },
         pool_size=limits.pool,
-        max_overflow=limits.overflow,
+        max_overflow=0,
         pool_timeout=limits.pool_wait,
         pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,  # an error's text ends in logs, and parameters are people's data
     )
+    event.listen(engine, "handle_error", _as_away)
+    return engine
+
+
+def _as_away(context: ExceptionContext) -> None:
+    """A standby, a disk so full that writing was switched off, a transaction that was ended because this
+    process stood still: nothing was written, and the next attempt may succeed. The driver calls them
+    internal errors."""
+    found = context.original_exception
+    if isinstance(found, ReadOnlySqlTransaction | IdleInTransactionSessionTimeout):
+        raise OperationalError(
+            context.statement,
+            None,
+            found,
+            hide_parameters=True,
+            connection_invalidated=context.is_disconnect,
+        ) from found
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

@@ -29,6 +29,7 @@ class Runtime:
     engine: Engine
     sessions: sessionmaker[Session]
     secrets: Secrets
+    process: Process = "cli"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
@@ -36,13 +37,23 @@ class Runtime:
         """Connect lazily: nothing is opened before the first use."""
         keys = load_keys(settings.keys, settings.keys_path, create=True)
         engine = make_engine(settings.database_url, process)
-        return cls(settings, engine, make_sessions(engine), Secrets(keys))
+        return cls(settings, engine, make_sessions(engine), Secrets(keys), process)
 
     @cached_property
     def chain_key(self) -> bytes:
         """The ledger's HMAC key: made once, stored sealed by keys that live outside the database
-        (rules.md C6), so that encryption keys can rotate and the chains stay verifiable."""
-        with self.sessions.begin() as session:
+        (rules.md C6), so that encryption keys can rotate and the chains stay verifiable.
+
+        Read over a connection of its own: whoever asks is in a transaction and holds one of the pool's,
+        all of which may be held by threads that wait for this very key."""
+        own = make_engine(self.settings.database_url, self.process)
+        try:
+            return self._chain_key(make_sessions(own))
+        finally:
+            own.dispose()
+
+    def _chain_key(self, sessions: sessionmaker[Session]) -> bytes:
+        with sessions.begin() as session:
             sealed = self.secrets.encrypt({"key": chance.token_hex(32)})
             run(
                 session,

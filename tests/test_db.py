@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, text
@@ -67,3 +69,25 @@ def test_another_kind_of_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(BadDatabaseUrl) as refusal:
         database_url(url)
     assert "secret" not in str(refusal.value)
+
+
+def test_a_transaction_that_stood_still_for_too_long_counts_as_a_database_that_is_away(
+    database: str,
+) -> None:
+    engine = make_engine(database, "web")
+    with engine.connect() as connection:
+        connection.execute(text("SET idle_in_transaction_session_timeout = '50ms'"))
+        time.sleep(0.5)
+        with pytest.raises(OperationalError) as caught:
+            connection.execute(text("SELECT 1"))
+    engine.dispose()
+    assert caught.value.connection_invalidated
+
+
+def test_a_database_that_only_reads_counts_as_away(database: str) -> None:
+    engine = make_engine(database, "web")
+    with engine.connect() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        with pytest.raises(OperationalError, match="read-only"):
+            connection.execute(text("UPDATE programs SET name = name"))
+    engine.dispose()

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from hub.audit import record
+from hub.db import AWAY
 from hub.ledger.accounts import RootChanged
 from hub.members.resolve import Collision
 from hub.outbox import channels, deliveries
@@ -52,7 +52,7 @@ def carry_out(runtime: Runtime, program: Program, actor: str, deed: Callable[[De
         try:
             with runtime.sessions.begin() as session:
                 return deed(Desk(runtime, session, program, actor))
-        except (Collision, RootChanged, OperationalError):
+        except (Collision, RootChanged, *AWAY):
             if attempt == _AGAIN - 1:
                 raise
             time.sleep(0.02 * 2**attempt)

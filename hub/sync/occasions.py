@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import structlog
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from hub.actions.occasions import Occasion, due
 from hub.actions.record import Deed, record_action
+from hub.db import AWAY
 from hub.ledger.accounts import RootChanged
 from hub.ledger.write import LedgerBroken
 from hub.outbox import channels, deliveries
@@ -49,7 +49,7 @@ def _record(runtime: Runtime, program: Program, versions: list[Rules], occasion:
     try:
         with runtime.sessions.begin() as session:
             return _record_one(session, runtime, program, versions, occasion)
-    except (OperationalError, RootChanged):
+    except (*AWAY, RootChanged):
         return False  # the next look finds it again
     except LedgerBroken as error:
         log.error("ledger broken; run hub ledger verify", member=occasion.member_id, error=str(error))

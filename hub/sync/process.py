@@ -15,12 +15,13 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
 from hub.canonical import Sale
 from hub.connector import Connector
+from hub.db import AWAY
 from hub.errors import Misconfigured
 from hub.ledger.accounts import RootChanged, open_accounts
 from hub.members import profile
@@ -106,9 +107,9 @@ def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]
     except LeaseLost:
         log.warning("lease lost, nothing written", deliveries=len(batch))
         return
-    except (OperationalError, RootChanged, Collision) as error:
+    except (*AWAY, RootChanged, Collision) as error:
         # the database is away, a row is locked for long, others are faster: no fault of the messages
-        away = isinstance(error, OperationalError) and error.connection_invalidated
+        away = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
         if away or (len(batch) == 1 and not _is_too_large(error)):
             _hand_back(runtime, batch, error)
             return
@@ -141,7 +142,7 @@ def _again(runtime: Runtime, step: Callable[[Session], T]) -> T:
         try:
             with runtime.sessions.begin() as session:
                 return step(session)
-        except (Collision, RootChanged, OperationalError) as error:
+        except (Collision, RootChanged, *AWAY) as error:
             # a deadlock or a lock time-out is an OperationalError too: nothing was written
             if attempt == AGAIN - 1 or _is_too_large(error):
                 raise
@@ -164,7 +165,7 @@ def _hand_back(runtime: Runtime, batch: Sequence[Claimed], error: Exception) -> 
         with runtime.sessions.begin() as session:
             finishes = [Finish(d, "due", counts=False, due_at=later) for d in batch]
             deliveries.finish(session, finishes, worker=runtime.name)
-    except (LeaseLost, OperationalError):
+    except (LeaseLost, *AWAY):
         log.warning("the sweeper frees what was claimed", deliveries=len(batch))
 
 
@@ -182,7 +183,7 @@ def _park(runtime: Runtime, delivery: Claimed, error: Exception) -> None:
     try:
         with runtime.sessions.begin() as session:
             deliveries.finish(session, [finish], worker=runtime.name)
-    except (LeaseLost, OperationalError):
+    except (LeaseLost, *AWAY):
         log.warning("could not park", delivery=delivery.id)
 
 

@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
@@ -33,6 +32,7 @@ from hub.connector import (
     RevokeCode,
     SetBalance,
 )
+from hub.db import AWAY
 from hub.errors import ChannelDown, Fault, Misconfigured
 from hub.outbox import channels, deliveries
 from hub.outbox.channels import Channel
@@ -99,7 +99,7 @@ def push(
     for channel_id, its in by_channel.items():
         try:
             run_.channel(known[channel_id], its)
-        except OperationalError:
+        except AWAY:
             log.warning("database away; the sweeper frees what was claimed", channel=channel_id)
 
 
@@ -143,7 +143,7 @@ class _Run:
             self._note(delivery, order, answers, receipt, connector, started)
         except ChannelDown as down:
             return down, _exchanges(connector)
-        except (LeaseLost, OperationalError):
+        except (LeaseLost, *AWAY):
             raise
         except (Fault, UnknownConnector) as fault:
             known = fault if isinstance(fault, Fault) else Misconfigured("no_connector", str(fault))

@@ -20,11 +20,11 @@ import structlog
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import Connection, Row, event
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
 from hub.connector import Connector, Inbound, Reply, Verdict
+from hub.db import AWAY
 from hub.errors import BadSignature, Fault
 from hub.ids import is_token
 from hub.outbox import channels
@@ -156,7 +156,7 @@ class Inbox:
         that one cannot fail its neighbours."""
         try:
             self._write(group)
-        except (OperationalError, PoolTimeout) as error:
+        except AWAY as error:
             self._refuse(group, error)
         except (SQLAlchemyError, ValueError) as error:
             if len(group) == 1:

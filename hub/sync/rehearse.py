@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Row
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.connector import CreateCode, Lookup, RevokeCode, SetBalance
+from hub.db import AWAY
 from hub.errors import Fault
 from hub.ledger.accounts import RootChanged
 from hub.members.resolve import Collision
@@ -274,7 +274,7 @@ def _inbound(
     """One batch; what raises is halved until it stands alone, as when it is processed."""
     try:
         finishes, effects = _try(runtime, program_id, ids)
-    except (Collision, RootChanged, OperationalError):
+    except (Collision, RootChanged, *AWAY):
         return  # somebody else works on the same: not rehearsed
     except Exception as error:
         # processing parks what raises; the rehearsal says so
@@ -303,7 +303,7 @@ def _try(
         with runtime.sessions() as session:
             try:
                 return _carry_out(runtime, session, program_id, ids)
-            except (Collision, RootChanged, OperationalError):
+            except (Collision, RootChanged, *AWAY):
                 if attempt == _TRIES - 1:
                     raise
             finally:

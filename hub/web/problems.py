@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
-from psycopg.errors import ReadOnlySqlTransaction
-from sqlalchemy.exc import InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, NotFound
 
 from hub import i18n, words
+from hub.db import AWAY
 from hub.errors import BadPayload
 from hub.i18n import gettext as _
 from hub.payload import first_error
@@ -82,9 +80,8 @@ def install(app: Flask) -> None:
     app.before_request(_refuse_nul)
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(HTTPException, http)
-    app.register_error_handler(OperationalError, _away)
-    app.register_error_handler(PoolTimeout, _away)
-    app.register_error_handler(InternalError, _only_reading)
+    for error in AWAY:
+        app.register_error_handler(error, _away)
     app.register_error_handler(BadPayload, _payload)
     app.register_error_handler(TooLarge, _too_large)
     app.register_error_handler(CutOff, _cut_off)
@@ -153,18 +150,6 @@ def _too_large(_error: TooLarge) -> Response:
 def _cut_off(_error: CutOff) -> Response:
     detail = _("The body ended before its announced length.")
     return Problem(400, "cut_off", _("Bad request"), detail).response()
-
-
-def only_reads(error: InternalError) -> bool:
-    """Whether the database refused to write: a standby, or a disk so full that writing was switched
-    off. As good as away."""
-    return isinstance(error.orig, ReadOnlySqlTransaction)
-
-
-def _only_reading(error: InternalError) -> Response:
-    if not only_reads(error):
-        raise error
-    return _away(error)
 
 
 def _away(_error: Exception) -> Response:

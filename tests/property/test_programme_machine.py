@@ -357,10 +357,11 @@ _ROOT = """SELECT coalesce(m.alias_of, m.id) AS root FROM identities i JOIN memb
 _AVAILABLE = f"""SELECT coalesce((SELECT sum(l.remaining) FROM lots l WHERE l.account_id = a.id
                     AND (l.expires_at IS NULL OR l.expires_at > greatest(clock_timestamp(), a.last_recorded_at))), 0)
                     AS points {_MINE}"""
+# what was let off is asked of the postings: in a merge it moves with its sale, by entries that say `member`
 _BOOK = f"""SELECT a.balance,
        coalesce((SELECT sum(posted) FROM postings WHERE account_id = a.id), 0) AS earned,
        coalesce((SELECT -sum(amount) FROM entries WHERE account_id = a.id AND counter = 'expired'), 0) AS expired,
-       coalesce((SELECT sum(amount) FROM entries WHERE account_id = a.id AND counter = 'forgiven'), 0) AS forgiven
+       coalesce((SELECT sum(forgiven) FROM postings WHERE account_id = a.id), 0) AS forgiven
        {_MINE}"""
 _REPLAY = """UPDATE deliveries SET state = 'due', due_at = now(), generation = generation + 1
              WHERE program_id = :program AND direction = 'inbound'"""

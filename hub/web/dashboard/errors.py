@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from hub.db import AWAY
 from hub.i18n import gettext as _
 from hub.web import problems
 from hub.web.dashboard.visit import blueprint
@@ -62,17 +61,9 @@ def _expired(_error: CSRFError) -> Response:
     return page(419)
 
 
-@blueprint.errorhandler(OperationalError)
-@blueprint.errorhandler(PoolTimeout)
+@blueprint.errorhandler(AWAY[0])
+@blueprint.errorhandler(AWAY[1])
 def _away(_error: Exception) -> Response:
     answer = page(503)
     answer.headers["Retry-After"] = "5"
     return answer
-
-
-@blueprint.errorhandler(InternalError)
-def _only_reading(error: InternalError) -> Response:
-    """A database that only reads is as good as away."""
-    if not problems.only_reads(error):
-        raise error
-    return _away(error)
