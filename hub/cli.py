@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "event": "Events that earn points, and who brought whom.",
         "expiring": "Whose points expire next.",
         "redeem": "Spend a member's points on a reward.",
+        "redemption": "Points that are held: turn them into a code, or let them go.",
         "take-back": "Take an unused code back; its points return.",
         "simulate": "What a cart or an order would earn, by the rules or a draft.",
         "sale": "What became of an order, and why it earned what it did.",

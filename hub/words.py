@@ -214,6 +214,8 @@ STEP_WORDS: Mapping[str, str] = {
     "points_to_credit": "bought with points",
     "points_back_refunded": "the order that used the code was refunded; what it had cost comes back",
     "points_back_taken": "the code was taken back; what it had cost comes back",
+    "hold_released": "it was not taken after all; the points are back where they were",
+    "hold_expired": "it was not taken in time; the points are back where they were",
     "points_taken_again": "the order that used the code stands again; it costs its points",
     "adjusted": "by hand: {reason}",
     "merged_in": "moved here from another account of the same person",
@@ -250,6 +252,13 @@ OFFER_WORDS: Mapping[str, str] = {
     "limit_of_today_reached": "This member has had as many of this reward today as anybody may in a day.",
 }
 """Why a reward cannot be had."""
+
+HOLD_WORDS: Mapping[str, str] = {
+    "hold_expired": "The points were held too long ago; they are back. Begin anew.",
+    "hold_released": "The points were let go; they are back. Begin anew.",
+    "already_committed": "Its code is out; take the code back instead.",
+}
+"""Why something that was held cannot become a code, or cannot be let go."""
 
 CODE_WORDS: Mapping[str, str] = {
     "belongs_to_another": "The code belongs to somebody else.",
@@ -363,6 +372,11 @@ def of_payment(why: str | None) -> str:
 def of_offer(why: str) -> str:
     """Why a reward cannot be had."""
     return _(OFFER_WORDS[why])
+
+
+def of_hold(why: str) -> str:
+    """Why something that was held cannot become a code, or cannot be let go."""
+    return _(HOLD_WORDS[why])
 
 
 def of_code(why: str) -> str:

@@ -56,6 +56,7 @@ class Told:
     shop: int = 0
     returned: int = 0
     """Money given back for a part of the goods, in one refund."""
+    codes: tuple[str, ...] = ()
 
     def refund(self) -> Refund:
         """The refund as its sale lists it."""
@@ -99,7 +100,7 @@ class Market:
             told.name, told.name, told.state, "VND", (line,), told.at, version=told.version,
             as_of=told.at + timedelta(minutes=told.version), total=told.amount,
             customer=CustomerRef(phones=(told.phone,)),
-            refunds=(told.refund(),) if told.returned else (),
+            refunds=(told.refund(),) if told.returned else (), codes=told.codes,
         )  # fmt: skip
         body = json.dumps({"type": "sale", "sale": sale_to_json(sale)}).encode()
         digest = hashlib.sha256(body).digest()

@@ -187,6 +187,13 @@ def test_every_step_of_an_explanation_has_words() -> None:
     assert codes - set(words.NUDGE_WORDS) == set(words.STEP_WORDS)
 
 
+def test_every_end_of_a_hold_has_words() -> None:
+    source = (ROOT / "hub/redemption/phases.py").read_text()
+    assert set(re.findall(r'"(hold_(?!until)\w+)"', source)) | {"already_committed"} == set(
+        words.HOLD_WORDS
+    )
+
+
 def test_everything_a_buyer_can_be_short_of_has_words() -> None:
     source = (ROOT / "hub/program/nudges.py").read_text()
     assert set(re.findall(r'"code": "(\w+)"', source)) == set(words.NUDGE_WORDS)

@@ -16,6 +16,7 @@ from hub.show import json_option, show, show_one
 
 if TYPE_CHECKING:
     from hub.desk.place import Desk
+    from hub.redemption.redeem import Payment, Redeemed
 
 
 @click.command("redeem")
@@ -29,20 +30,22 @@ if TYPE_CHECKING:
     "--quantity", type=click.IntRange(1, 100), default=1, help="So many of the reward, each with a code."
 )
 @click.option("--currency", help="Of the bill; the programme's own when left out.")
+@click.option(
+    "--hold", is_flag=True, help="Only hold the points; `hub redemption commit` makes the code."
+)
 @click.option("--key", help="Makes it safe to repeat: the same key answers with the first redemption.")
 @program_option
 @json_option
 def command(
     member: str, reward: str | None, points: int | None, credit: str | None, quantity: int,
-    currency: str | None, key: str | None, program: str | None, as_json: bool,
+    currency: str | None, hold: bool, key: str | None, program: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Spend points of a MEMBER (phone, e-mail, card or id) on a REWARD; its code goes to all channels."""
     if sum(one is not None for one in (reward, points, credit)) != 1:
         raise click.UsageError(_("name one of REWARD, --points and --credit"))
-    from hub.commands.credit import minor_of
+    if hold and quantity != 1:
+        raise click.UsageError(_("--hold is for one at a time"))
     from hub.desk.place import Desk
-    from hub.desk.rewards import pay, redeem_several
-    from hub.redemption.redeem import Payment
     from hub.sync.doorbell import Doorbell
 
     with ground() as runtime:
@@ -53,17 +56,39 @@ def command(
             money = currency or found.currency
             with _refusals(desk, reward, key):
                 if reward is not None:
-                    done = redeem_several(desk, who.id, reward, quantity, key=key)
+                    done = _bought(desk, who.id, reward, quantity, hold=hold, key=key)
                 else:
-                    paid = points or minor_of(credit or "", money)
-                    payment = Payment(paid, money, credit=credit is not None)
-                    done = [pay(desk, who.id, payment, key=key)]
+                    payment = _payment(points, credit, money)
+                    done = [_paid(desk, who.id, payment, hold=hold, key=key)]
         Doorbell(runtime.settings.redis_url).ring("outbound")
     rows = [{name: getattr(one, name) for name in one.__slots__} for one in done]
     if len(rows) == 1:
         show_one(rows[0], as_json=as_json)
     else:
         show(rows, as_json=as_json)
+
+
+def _bought(
+    desk: Desk, member: int, reward: str, quantity: int, *, hold: bool, key: str | None
+) -> list[Redeemed]:
+    from hub.desk import rewards
+
+    if hold:
+        return [rewards.hold(desk, member, reward, key=key)]
+    return rewards.redeem_several(desk, member, reward, quantity, key=key)
+
+
+def _paid(desk: Desk, member: int, payment: Payment, *, hold: bool, key: str | None) -> Redeemed:
+    from hub.desk import rewards
+
+    return (rewards.hold_payment if hold else rewards.pay)(desk, member, payment, key=key)
+
+
+def _payment(points: int | None, credit: str | None, currency: str) -> Payment:
+    from hub.commands.credit import minor_of
+    from hub.redemption.redeem import Payment
+
+    return Payment(points or minor_of(credit or "", currency), currency, credit=credit is not None)
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from hub.program import store
 from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules, in_force
-from hub.redemption import entitled, taking_back
+from hub.redemption import entitled, phases, taking_back
 from hub.redemption import redeem as redemption
 from hub.redemption.costs import Costs
 from hub.redemption.limits import NotOffered
-from hub.redemption.redeem import CREDIT, POINTS, NoSuchReward, Order, Payment, Redeemed
+from hub.redemption.orders import CREDIT, POINTS, Deed, NoSuchReward, Order, Payment, Redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,38 @@ def redeem_several(
     return done
 
 
+def hold(desk: Desk, member_id: int, reward: str, *, key: str | None) -> Redeemed:
+    """Hold the points of a reward until it is committed or released; no code yet. Raises what `redeem`
+    raises."""
+    return _held(desk, _order(desk, member_id, reward, None, key))
+
+
+def hold_payment(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
+    """The same of points, or store credit, that pay for a bill. Raises what `pay` raises."""
+    name = CREDIT if payment.credit else POINTS
+    return _held(desk, _order(desk, member_id, name, payment, key))
+
+
+def commit(desk: Desk, redemption_id: str) -> Redeemed:
+    """Issue the code of what is held; it goes to the channels. Repeated, it answers with the same code.
+    Raises `NoSuchRedemption`, and `HoldEnded` where the points are not held any more."""
+    known = channels.of_program(desk.session, desk.program.id)
+    done = phases.commit(desk.session, _deed(desk, redemption_id), _rules(desk), known)
+    if not done.repeated:
+        desk.note("redemption.made", done.id, reward=done.reward, points=done.points)
+    return done
+
+
+def release(desk: Desk, redemption_id: str) -> Redeemed:
+    """Let go of what is held: back to the lots it came from. Repeated, it changes nothing. Raises
+    `NoSuchRedemption`, and `AlreadyCommitted` where the code is out."""
+    done, members = phases.release(desk.session, _deed(desk, redemption_id))
+    if not done.repeated:
+        desk.note("redemption.released", done.id, reward=done.reward, points=done.points)
+        desk.tell_balances(members)
+    return done
+
+
 def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) -> str:
     """Take an unused code back from every channel; its points return once all have confirmed. Answers
     with the voucher's state by now; again, it changes nothing. Raises `LookupError` and `AlreadyUsed`."""
@@ -102,6 +134,18 @@ def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) ->
         desk.note("redemption.taken_back", redemption_id)
         desk.tell_balances(members)
     return taking_back.state_of(desk.session, desk.program.id, redemption_id)
+
+
+def _held(desk: Desk, order: Order) -> Redeemed:
+    done = phases.hold(desk.session, order, _rules(desk))
+    if not done.repeated:
+        desk.note("redemption.held", done.id, reward=done.reward, points=done.points)
+        desk.tell_balances([view.by_id(desk.session, order.member_id).id])
+    return done
+
+
+def _deed(desk: Desk, redemption_id: str) -> Deed:
+    return Deed(desk.program.id, redemption_id, desk.actor, desk.runtime.chain_key)
 
 
 def _rules(desk: Desk) -> Rules:

@@ -134,6 +134,7 @@ def rules(
         earn_date=points["earn_date"],
         enrol=loaded["members"]["enrol"],
         hold_minutes=loaded["redeem"]["hold_minutes"],
+        code_prefix=loaded["redeem"]["code_prefix"],
         double_use=loaded["redeem"]["double_use"],
         points_back=loaded["redeem"]["points_back"],
         when_cancelled=loaded["redeem"]["when_cancelled"],

@@ -66,13 +66,6 @@ class Reward:
             return "no_longer_valid"
         return None
 
-    def expires_at(self, moment: datetime) -> datetime | None:
-        """When a code bought then ends; None: never."""
-        ends = [self.valid_until] if self.valid_until else []
-        if self.valid_days:
-            ends.append(moment + timedelta(days=self.valid_days))
-        return min(ends, default=None)
-
     def terms(self) -> dict[str, Any]:
         """What a redemption keeps of it: its code stays what was bought, whatever the programme becomes."""
         return {
@@ -87,4 +80,15 @@ class Reward:
             "minimum": dict(self.minimum),
             "channels": sorted(self.channels),
             "credit": dict(self.credit),
+            "valid_days": self.valid_days,
+            "valid_until": self.valid_until.isoformat() if self.valid_until else None,
         }
+
+
+def ends(terms: Mapping[str, Any], moment: datetime) -> datetime | None:
+    """When a code of these terms that is issued at that moment ends; None: never."""
+    until, days = terms.get("valid_until"), terms.get("valid_days")
+    found = [datetime.fromisoformat(until)] if until else []
+    if days:
+        found.append(moment + timedelta(days=days))
+    return min(found, default=None)

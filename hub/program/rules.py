@@ -262,6 +262,8 @@ class Rules:
     earn_date: Literal["placed", "paid"] = "placed"
     enrol: Literal["anyone", "customers", "existing"] = "anyone"
     hold_minutes: int = 15
+    code_prefix: str = "HUB"
+    """What the codes begin with, so that a merchant of several programmes knows whose they are (F1)."""
     double_use: Literal["take_again", "absorb"] = "take_again"
     points_back: Literal["full", "share", "never"] = "full"
     """When the order that used a code is refunded, the points that bought it come back: once nothing of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -224,10 +225,16 @@ class MembersSchema(_Strict):
     )
 
 
+def _code_prefix(text: str) -> None:
+    if not re.fullmatch(r"[A-Z0-9]{0,12}", text):
+        raise ValidationError(_("at most 12 capital letters and digits"))
+
+
 class RedeemSchema(_Strict):
     """`[redeem]`: holds and double use."""
 
     hold_minutes = fields.Integer(strict=True, load_default=15, validate=validate.Range(1, 7 * 24 * 60))
+    code_prefix = fields.String(load_default="HUB", validate=_code_prefix)
     double_use = fields.String(
         load_default="take_again", validate=validate.OneOf(["take_again", "absorb"])
     )

@@ -19,7 +19,9 @@ from hub.program.brackets import Bracket
 from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget, of_lines
 from hub.program.rules import NOT_GOODS, EarnRule, Multiplier, Rules
 
-INTERNAL = frozenset({"hold_minutes", "double_use", "enrol", "when_cancelled", "segments"})
+INTERNAL = frozenset(
+    {"hold_minutes", "code_prefix", "double_use", "enrol", "when_cancelled", "segments"}
+)
 """Settings that customers are told nothing of; segments are told where a rule names them."""
 
 ROUNDING_WORDS = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,11 +92,9 @@ def _load_present(session: Session, vouchers: Sequence[Voucher]) -> None:
         by_id[row.voucher_id].present.add(row.transaction_id)
 
 
-def _load_spent(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
-    found: dict[str, Spent] = defaultdict(Spent)
-    for voucher in vouchers:
-        voucher.price = found[voucher.price_subject]
-        voucher.again = found[voucher.again_subject]
+def spent(session: Session, program_id: int, subjects: Iterable[str]) -> dict[str, Spent]:
+    """What these subjects of the ledger have cost so far, and whom."""
+    found = {subject: Spent() for subject in subjects}
     for row in run(
         session,
         """SELECT e.subject, coalesce(a.member_id, a.holder_id) AS member_id, -sum(e.amount) AS spent,
@@ -107,15 +104,23 @@ def _load_spent(session: Session, program_id: int, vouchers: Sequence[Voucher]) 
            GROUP BY e.subject, 2 ORDER BY 2""",
         {"program": program_id, "subjects": sorted(found)},
     ):
-        spent = found[row.subject]
-        spent.entries += row.n
+        one = found[row.subject]
+        one.entries += row.n
         if row.spent:
-            spent.by.append((row.member_id, int(row.spent)))
+            one.by.append((row.member_id, int(row.spent)))
+    return found
+
+
+def _load_spent(session: Session, program_id: int, vouchers: Sequence[Voucher]) -> None:
+    subjects = [s for v in vouchers for s in (v.price_subject, v.again_subject)]
+    found = spent(session, program_id, subjects)
     for voucher in vouchers:
-        for spent in (voucher.price, voucher.again):
+        voucher.price = found[voucher.price_subject]
+        voucher.again = found[voucher.again_subject]
+        for one in (voucher.price, voucher.again):
             owner = voucher.member_id
-            spent.by = [*_of(spent, owner, mine=True), *_of(spent, owner, mine=False)]
+            one.by = [*_of(one, owner, mine=True), *_of(one, owner, mine=False)]
 
 
-def _of(spent: Spent, owner: int, *, mine: bool) -> list[tuple[int, int]]:
-    return [paid for paid in spent.by if (paid[0] == owner) == mine]
+def _of(one: Spent, owner: int, *, mine: bool) -> list[tuple[int, int]]:
+    return [paid for paid in one.by if (paid[0] == owner) == mine]

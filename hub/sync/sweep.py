@@ -30,7 +30,7 @@ from hub.redemption import taking_back
 from hub.redemption.costs import Costs
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import having, occasions, process, push, replays, standings
+from hub.sync import having, lapsing, occasions, process, push, replays, standings
 from hub.sync.doorbell import Doorbell
 from hub.transactions import standing
 
@@ -69,6 +69,7 @@ class Sweeper:
         self._ring()
         self._settle()
         self._take_back()
+        lapsing.let_go(self.runtime)
         having.buy_what_is_due(self.runtime)
         self._look()
         self._stand()

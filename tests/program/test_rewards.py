@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub.program.rewards import Reward
+from hub.program.rewards import Reward, ends
 
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
@@ -35,11 +35,11 @@ def test_it_can_be_had_from_its_beginning_until_before_its_end(
 
 
 def test_its_code_ends_after_its_days_or_with_all_of_them_whichever_is_first() -> None:
-    assert TEA.expires_at(AT) is None
-    assert replace(TEA, valid_days=3).expires_at(AT) == AT + 3 * DAY
-    assert replace(TEA, valid_until=AT + DAY).expires_at(AT) == AT + DAY
-    assert replace(TEA, valid_days=3, valid_until=AT + DAY).expires_at(AT) == AT + DAY
-    assert replace(TEA, valid_days=3, valid_until=AT + 9 * DAY).expires_at(AT) == AT + 3 * DAY
+    assert ends(TEA.terms(), AT) is None
+    assert ends(replace(TEA, valid_days=3).terms(), AT) == AT + 3 * DAY
+    assert ends(replace(TEA, valid_until=AT + DAY).terms(), AT) == AT + DAY
+    assert ends(replace(TEA, valid_days=3, valid_until=AT + DAY).terms(), AT) == AT + DAY
+    assert ends(replace(TEA, valid_days=3, valid_until=AT + 9 * DAY).terms(), AT) == AT + 3 * DAY
 
 
 def test_a_redemption_keeps_all_that_decides_what_its_code_is() -> None:
