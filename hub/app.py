@@ -9,7 +9,7 @@ from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import api, dashboard, docs, health, metrics, problems
+from hub.web import api, dashboard, docs, health, metrics, pacing, problems
 from hub.web.proxies import TrustedProxies
 from hub.web.webhooks import WebhookDoor
 
@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(docs.blueprint)
     api.install(app)
+    pacing.install(app, settings.api_rate)
     problems.install(app)  # after the API: flask-smorest brings a handler of its own
     dashboard.install(app, runtime)
     reception = Reception(runtime, Doorbell(settings.redis_url))

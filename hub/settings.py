@@ -205,6 +205,7 @@ class Settings:
     body_limit_mb: Annotated[int, From("HUB_BODY_LIMIT_MB", _number(1, 100))] = 10
     web_processes: Annotated[int, From("HUB_WEB_PROCESSES", _number(1, 64))] = 2
     web_threads: Annotated[int, From("HUB_WEB_THREADS", _number(64, 4096))] = 256
+    api_rate: Annotated[int, From("HUB_API_RATE", _number(0, 100_000))] = 200
     workers: Annotated[int, From("HUB_WORKERS", _number(1, 64))] = 2
     batch_size: Annotated[int, From("HUB_BATCH_SIZE", _number(1, 5000))] = 500
     lease_seconds: Annotated[int, From("HUB_LEASE_SECONDS", _number(5, 3600))] = 60

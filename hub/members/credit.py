@@ -38,8 +38,11 @@ def held(session: Session, member_id: int, now: datetime) -> list[Held]:
     return [Held(**row._mapping) for row in rows]
 
 
-def movements(session: Session, member_id: int, *, limit: int = 200) -> list[Any]:
-    """What moved it, newest first, with the order or the code it is about."""
+def movements(
+    session: Session, member_id: int, *, before: tuple[str, int] | None = None, limit: int = 200
+) -> list[Any]:
+    """What moved it, newest first, with the order or the code it is about; `before` is the currency and
+    seq to go on from."""
     return list(
         run(
             session,
@@ -51,7 +54,15 @@ def movements(session: Session, member_id: int, *, limit: int = 200) -> list[Any
                LEFT JOIN redemptions r
                  ON r.id = CASE WHEN e.subject ~ '^red:[0-9]+$' THEN CAST(substr(e.subject, 5) AS bigint) END
                LEFT JOIN vouchers v ON v.redemption_id = r.id
-               WHERE a.holder_id = :member ORDER BY e.id DESC LIMIT :limit""",
-            {"member": member_id, "limit": limit},
+               WHERE a.holder_id = :member AND (CAST(:seq AS bigint) IS NULL OR e.id < (
+                   SELECT last.id FROM accounts own JOIN entries last ON last.account_id = own.id
+                   WHERE own.holder_id = :member AND own.currency = :currency AND last.seq = :seq))
+               ORDER BY e.id DESC LIMIT :limit""",
+            {
+                "member": member_id,
+                "limit": limit,
+                "currency": before[0] if before else None,
+                "seq": before[1] if before else None,
+            },
         )
     )

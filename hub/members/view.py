@@ -74,33 +74,63 @@ def search(session: Session, program_id: int, region: str, *, kind: str, text: s
     )
 
 
+def everybody(session: Session, program_id: int, *, before: int | None, limit: int) -> list[Any]:
+    """Members who are nobody's alias, newest first, from behind the row `before`."""
+    return list(
+        run(
+            session,
+            """SELECT id, public_id, name, created_at FROM members
+               WHERE program_id = :program AND alias_of IS NULL
+                 AND id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+               ORDER BY id DESC LIMIT :limit""",
+            {"program": program_id, "before": before, "limit": limit},
+        )
+    )
+
+
 def identities(session: Session, member_id: int) -> list[dict[str, Any]]:
     """All keys of a member and its aliases."""
-    return [
-        dict(row._mapping)
-        for row in run(
-            session,
-            f"""SELECT i.kind, i.value, c.public_id AS channel, c.name AS channel_name, i.created_at
-                FROM identities i LEFT JOIN channels c ON c.id = i.scope
-                WHERE i.member_id IN {_OWN} AND i.gone_at IS NULL ORDER BY i.id""",
-            {"member": member_id},
-        )
-    ]
+    return identities_of(session, [member_id])[member_id]
+
+
+def identities_of(session: Session, members: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """All keys of several members (roots) and their aliases."""
+    found: dict[int, list[dict[str, Any]]] = {member: [] for member in members}
+    for row in run(
+        session,
+        """SELECT coalesce(m.alias_of, m.id) AS root, i.kind, i.value, c.public_id AS channel,
+                  c.name AS channel_name, i.created_at
+           FROM members m JOIN identities i ON i.member_id = m.id AND i.gone_at IS NULL
+           LEFT JOIN channels c ON c.id = i.scope
+           WHERE m.id = ANY(:ids) OR m.alias_of = ANY(:ids) ORDER BY i.id""",
+        {"ids": list(members)},
+    ):
+        values = dict(row._mapping)
+        found[values.pop("root")].append(values)
+    return found
 
 
 def balance(session: Session, member_id: int, now: datetime) -> dict[str, int]:
     """Points of a member: `balance` counts pending ones, `available` may be spent."""
-    row = run(
+    return balances(session, [member_id], now)[member_id]
+
+
+def balances(session: Session, members: Sequence[int], now: datetime) -> dict[int, dict[str, int]]:
+    """Points of several members (roots)."""
+    nothing = {"balance": 0, "debt": 0, "available": 0, "pending": 0}
+    found = {member: dict(nothing) for member in members}
+    for row in run(
         session,
-        """SELECT coalesce(max(a.balance), 0) AS balance, coalesce(max(a.debt), 0) AS debt,
+        """SELECT a.member_id, a.balance, a.debt,
                   coalesce(sum(l.remaining) FILTER (WHERE l.available_at <= :now
                            AND (l.expires_at IS NULL OR l.expires_at > :now)), 0) AS available,
                   coalesce(sum(l.remaining) FILTER (WHERE l.available_at > :now), 0) AS pending
            FROM accounts a LEFT JOIN lots l ON l.account_id = a.id AND l.remaining > 0
-           WHERE a.member_id = :member""",
-        {"member": member_id, "now": now},
-    )[0]
-    return {name: int(value) for name, value in row._mapping.items()}
+           WHERE a.member_id = ANY(:ids) GROUP BY a.id""",
+        {"ids": list(members), "now": now},
+    ):
+        found[row.member_id] = {name: int(getattr(row, name)) for name in nothing}
+    return found
 
 
 def outlook(session: Session, member_id: int, now: datetime) -> dict[str, Any]:
@@ -120,9 +150,11 @@ def outlook(session: Session, member_id: int, now: datetime) -> dict[str, Any]:
     return {**row._mapping, "expiring": int(row.expiring)}
 
 
-def lots(session: Session, member_id: int) -> list[dict[str, Any]]:
+def lots(
+    session: Session, member_id: int, *, after: str | None = None, limit: int = 500
+) -> list[dict[str, Any]]:
     """Open lots, soonest expiry first; `key` and `transaction` say where they came from. `available_at` is
-    None while an order is not handed over whose points wait for that."""
+    None while an order is not handed over whose points wait for that. `after`: the key to go on from."""
     return [
         dict(row._mapping)
         for row in run(
@@ -133,9 +165,13 @@ def lots(session: Session, member_id: int) -> list[dict[str, Any]]:
                FROM lots l JOIN accounts a ON a.id = l.account_id
                LEFT JOIN transactions t ON t.program_id = a.program_id
                 AND t.id = CASE WHEN l.key ~ '^sale:[0-9]+$' THEN CAST(substr(l.key, 6) AS bigint) END
-               WHERE a.member_id = :member AND l.remaining > 0
-               ORDER BY l.expires_at NULLS LAST, l.placed_at LIMIT 500""",
-            {"member": member_id},
+               WHERE a.member_id = :member AND l.remaining > 0 AND (CAST(:after AS text) IS NULL OR
+                   (coalesce(l.expires_at, 'infinity'), l.placed_at, l.key) > (
+                       SELECT coalesce(b.expires_at, 'infinity'), b.placed_at, b.key
+                       FROM lots b JOIN accounts own ON own.id = b.account_id
+                       WHERE own.member_id = :member AND b.key = :after))
+               ORDER BY coalesce(l.expires_at, 'infinity'), l.placed_at, l.key LIMIT :limit""",
+            {"member": member_id, "after": after, "limit": limit},
         )
     ]
 

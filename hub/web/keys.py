@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 from flask import current_app, g, request
+from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
 from hub.audit import record
@@ -19,6 +20,7 @@ from hub.ids import new_id
 from hub.program import store
 from hub.program.store import Program
 from hub.runtime import Runtime
+from hub.web import pacing
 from hub.web.problems import Problem
 
 PREFIX = "hubkey_"
@@ -77,6 +79,7 @@ def requires(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             g.caller = _caller()
+            pacing.admit(current_app, g.caller.key)
             if scope not in g.caller.scopes:
                 raise Problem(
                     403,
@@ -87,7 +90,8 @@ def requires(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 )
             return view(*args, **kwargs)
 
-        return guarded
+        documented: Callable[..., Any] = Blueprint.doc(**{"x-scope": scope})(guarded)
+        return documented
 
     return wrap
 

@@ -80,7 +80,7 @@ def test_a_decision_is_carried_out_once_for_each_key(hub: Hub) -> None:
         {"before": "member", "tier": "gold", "repeated": False},
     )
     again = ask(hub, "POST", f"{member(hub)}/tier/decisions", "k1", **wish)
-    assert again.json() == {"before": "gold", "tier": "gold", "repeated": True}
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
     assert len(hub.rows("SELECT 1 FROM tier_acts")) == 1
     (noted,) = hub.rows("SELECT actor, detail FROM audit WHERE action = 'tier.set'")
     assert (noted.actor.startswith("key:"), noted.detail["tier"]) == (True, "gold")

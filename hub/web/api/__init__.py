@@ -7,8 +7,10 @@ from flask_smorest import Api
 
 from hub.web.api import (
     discounts,
+    document,
     events,
     expiring,
+    lists,
     members,
     redemptions,
     simulation,
@@ -23,11 +25,14 @@ def install(app: Flask) -> None:
         "API_TITLE": "Hub",
         "API_VERSION": "v1",
         "OPENAPI_VERSION": "3.1.0",
-        "OPENAPI_URL_PREFIX": "/api/v1",
-        "OPENAPI_JSON_PATH": "openapi.json",
     }
     api = Api(app)
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.spec.options["security"] = [{"key": []}]
-    for part in (members, redemptions, transactions, events, expiring, discounts, simulation, tiers):
+    parts = (
+        members, redemptions, transactions, lists, events, expiring, discounts, simulation, tiers,
+    )  # fmt: skip
+    for part in parts:
         api.register_blueprint(part.blueprint)
+    app.register_blueprint(document.blueprint)
+    app.extensions["hub_openapi"] = document.describe(api)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from flask import Request, current_app
+from flask import Request, current_app, g
 from flask_smorest import Blueprint
-from marshmallow import RAISE, Schema, fields
+from marshmallow import RAISE, Schema
 from sqlalchemy.orm import Session
 from webargs.flaskparser import FlaskParser
 
@@ -34,7 +34,8 @@ class DoorParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         del schema
-        return parse_object(read(req, BODY_LIMIT))
+        g.json_body = parse_object(read(req, BODY_LIMIT))
+        return g.json_body
 
 
 class ApiBlueprint(Blueprint):
@@ -48,16 +49,6 @@ class Strict(Schema):
 
     class Meta:
         unknown = RAISE
-
-
-class ProblemSchema(Schema):
-    """RFC 9457."""
-
-    type = fields.String()
-    title = fields.String()
-    status = fields.Integer()
-    code = fields.String()
-    detail = fields.String()
 
 
 def runtime() -> Runtime:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from flask import request
+from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from hub.actions.record import ActionKeyReused
 from hub.actions.referrals import NotReferable
 from hub.desk import actions
 from hub.desk.actions import PERSON, NotYet
-from hub.desk.place import Desk, carry_out
+from hub.desk.place import Desk
 from hub.i18n import gettext as _
 from hub.members import view
-from hub.web.api.door import ApiBlueprint, Strict, runtime
-from hub.web.keys import caller, requires
+from hub.web.api.door import ApiBlueprint, Strict
+from hub.web.api.once import given_key, key_reused, once
+from hub.web.keys import requires
 from hub.web.problems import Problem, not_found
 
 blueprint = ApiBlueprint("events", __name__, url_prefix="/api/v1", description="Events and referrals")
 
-MAX_KEY = 200
 WHO = ("member", *PERSON)
-
-Answer = TypeVar("Answer")
 
 
 class PersonRequest(Strict):
@@ -80,39 +78,42 @@ class ReferralAnswer(Schema):
 @requires("events")
 @blueprint.arguments(EventRequest)
 @blueprint.response(201, EventAnswer)
-def event(wish: dict[str, Any]) -> Any:
+def event(wish: dict[str, Any]) -> Response:
     """Record what a member did; its points follow from the programme's `[[actions]]`. The header
     `Idempotency-Key` is needed: the same key answers with the first event."""
-    key = _key()
+    key = given_key(needed=True)
 
     def deed(desk: Desk) -> Any:
         member_id = _person(desk, wish)
-        return actions.act(desk, member_id, wish["event"], key=key, at=wish["occurred_at"])
+        try:
+            return actions.act(desk, member_id, wish["event"], key=key or "", at=wish["occurred_at"])
+        except ActionKeyReused:
+            raise key_reused() from None
+        except NotYet:
+            raise _in_the_future() from None
 
-    try:
-        return _carried_out(deed)
-    except ActionKeyReused:
-        said = _("This Idempotency-Key was used for another request.")
-        raise Problem(422, "key_reused", _("Key reused"), said) from None
+    return once(deed, EventAnswer(), 201, key=key)
 
 
 @blueprint.post("/referrals")
 @requires("events")
 @blueprint.arguments(ReferralRequest)
 @blueprint.response(201, ReferralAnswer)
-def referral(wish: dict[str, Any]) -> dict[str, Any]:
+def referral(wish: dict[str, Any]) -> Response:
     """Note who brought a friend. Repeating it changes nothing; a friend is brought by one member."""
 
     def deed(desk: Desk) -> dict[str, Any]:
         people = [_person(desk, wish[side]) for side in ("referrer", "friend")]
-        told = actions.refer(desk, *people, at=wish["occurred_at"])
+        try:
+            told = actions.refer(desk, *people, at=wish["occurred_at"])
+        except NotReferable as refused:
+            raise Problem(409, refused.code, _("Not possible"), _why(refused.code)) from None
+        except NotYet:
+            raise _in_the_future() from None
         referrer, friend = (view.by_id(desk.session, person).public_id for person in people)
         return {"id": told.id, "referrer": referrer, "friend": friend, "referred_at": told.referred_at}
 
-    try:
-        return _carried_out(deed)
-    except NotReferable as refused:
-        raise Problem(409, refused.code, _("Not possible"), _why(refused.code)) from None
+    return once(deed, ReferralAnswer(), 201, key=given_key())
 
 
 def _why(code: str) -> str:
@@ -121,12 +122,9 @@ def _why(code: str) -> str:
     return _("This friend was brought by somebody else before.")
 
 
-def _carried_out(deed: Callable[[Desk], Answer]) -> Answer:
-    try:
-        return carry_out(runtime(), caller().program, caller().actor, deed)
-    except NotYet:
-        said = _("occurred_at lies in the future.")
-        raise Problem(422, "in_the_future", _("Invalid request"), said) from None
+def _in_the_future() -> Problem:
+    said = _("occurred_at lies in the future.")
+    return Problem(422, "in_the_future", _("Invalid request"), said)
 
 
 def _person(desk: Desk, wish: Mapping[str, Any]) -> int:
@@ -140,15 +138,3 @@ def _person(desk: Desk, wish: Mapping[str, Any]) -> int:
     except ValueError:
         said = _("This is no valid phone number, e-mail address or card.")
         raise Problem(422, "invalid_contact", _("Invalid request"), said) from None
-
-
-def _key() -> str:
-    """The caller's key, whole; without one a repeated request would give its points twice."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not key:
-        said = _("Send a header Idempotency-Key: a repeated request must not give its points twice.")
-        raise Problem(400, "no_key", _("Bad request"), said)
-    if len(key) > MAX_KEY:
-        said = _("Idempotency-Key has at most {most} characters.", most=MAX_KEY)
-        raise Problem(400, "key_too_long", _("Bad request"), said)
-    return key

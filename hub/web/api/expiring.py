@@ -30,7 +30,7 @@ class ExpiringQuery(Strict):
     """Up to when, and where to go on."""
 
     until = fields.AwareDateTime(required=True)
-    cursor = fields.String(load_default=None, validate=_is_cursor)
+    cursor = fields.String(load_default=None, allow_none=False, validate=_is_cursor)
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
@@ -9,16 +10,20 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from hub.i18n import gettext as _
 from hub.members import credit, view
 from hub.web.api.door import ApiBlueprint, Strict, now, transaction
+from hub.web.api.paging import Listing, link, place
 from hub.web.keys import caller, requires
 from hub.web.problems import not_found
 
 blueprint = ApiBlueprint("members", __name__, url_prefix="/api/v1/members", description="Members")
 
 MAX_TEXT = validate.Length(1, 200)
+KEYS = ("phone", "email", "card", "customer")
+LINK = {"Link": {"description": 'the next page, where there is one: `<address>; rel="next"` (RFC 8288)',
+                 "schema": {"type": "string"}}}  # fmt: skip
 
 
-class MemberQuery(Strict):
-    """Exactly one of them."""
+class MemberQuery(Listing):
+    """One of them; none: all members, page by page."""
 
     phone = fields.String(validate=MAX_TEXT, metadata={"description": "in any spelling"})
     email = fields.String(validate=MAX_TEXT)
@@ -27,8 +32,9 @@ class MemberQuery(Strict):
 
     @validates_schema
     def one(self, data: dict[str, Any], **_more: Any) -> None:
-        """A search needs one key."""
-        if len(data) != 1:
+        """A search has one key, and its answer no pages."""
+        keys = data.keys() & set(KEYS)
+        if len(keys) > 1 or (keys and data.get("cursor")):
             raise ValidationError(_("give exactly one of phone, email, card, customer"))
 
 
@@ -71,6 +77,13 @@ class Lot(Schema):
     expires_at = fields.DateTime(allow_none=True)
 
 
+class LotsQuery(Strict):
+    """Where to go on, and how far."""
+
+    cursor = fields.String(load_default=None, allow_none=False, validate=MAX_TEXT)
+    limit = fields.Integer(load_default=500, validate=validate.Range(1, 500))
+
+
 class Held(Schema):
     """Store credit in one currency, minor units."""
 
@@ -99,12 +112,22 @@ class StoreCredit(Schema):
 
     credit = fields.List(fields.Nested(Held))
     entries = fields.List(fields.Nested(CreditEntry))
+    next = fields.String(allow_none=True, metadata={"description": "cursor of the next page"})
+
+
+class CreditQuery(Strict):
+    """Where the movements go on, and how far."""
+
+    cursor = fields.String(
+        load_default=None, allow_none=False, validate=validate.Regexp(r"^[A-Z]{3}\.[0-9]{1,18}\Z")
+    )
+    limit = fields.Integer(load_default=200, validate=validate.Range(1, 200))
 
 
 class Page(Strict):
     """Cursor pagination."""
 
-    cursor = fields.Integer(load_default=None, validate=validate.Range(1, 2**53))
+    cursor = fields.Integer(load_default=None, allow_none=False, validate=validate.Range(1, 2**53))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
 
 
@@ -132,14 +155,19 @@ class Entries(Schema):
 @blueprint.get("")
 @requires("members:read")
 @blueprint.arguments(MemberQuery, location="query")
-@blueprint.response(200, Member(many=True))
-def search(query: dict[str, str]) -> list[dict[str, Any]]:
-    """Find members by phone, e-mail, card or a channel's customer id."""
+@blueprint.response(200, Member(many=True), headers=LINK)
+def search(query: dict[str, Any]) -> Any:
+    """Find members by phone, e-mail, card or a channel's customer id: at most 20. Without such a key all
+    members, newest first; the header `Link` leads to the next page."""
     program = caller().program
-    ((kind, text),) = query.items()
     with transaction() as session:
-        found = view.search(session, program.id, program.region, kind=kind, text=text)
-        return [_shown(session, row) for row in found]
+        for kind in query.keys() & set(KEYS):
+            found = view.search(session, program.id, program.region, kind=kind, text=query[kind])
+            return _shown(session, found)
+        before = place(session, "mem", query["cursor"])
+        rows = view.everybody(session, program.id, before=before, limit=query["limit"] + 1)
+        shown = _shown(session, rows[: query["limit"]])
+    return shown, 200, link(shown[-1]["id"] if len(rows) > query["limit"] else None, query["limit"])
 
 
 @blueprint.get("/<member_id>")
@@ -148,29 +176,37 @@ def search(query: dict[str, str]) -> list[dict[str, Any]]:
 def one(member_id: str) -> dict[str, Any]:
     """One member; an id that was merged answers with the member it belongs to now."""
     with transaction() as session:
-        return _shown(session, _found(session, member_id))
+        return _shown(session, [_found(session, member_id)])[0]
 
 
 @blueprint.get("/<member_id>/lots")
 @requires("members:read")
-@blueprint.response(200, Lot(many=True))
-def lots(member_id: str) -> list[dict[str, Any]]:
-    """What is left of what was earned, soonest expiry first."""
+@blueprint.arguments(LotsQuery, location="query")
+@blueprint.response(200, Lot(many=True), headers=LINK)
+def lots(query: dict[str, Any], member_id: str) -> Any:
+    """What is left of what was earned, soonest expiry first; the header `Link` leads to the next page."""
+    limit = query["limit"]
     with transaction() as session:
-        return view.lots(session, _found(session, member_id).id)
+        member = _found(session, member_id)
+        rows = view.lots(session, member.id, after=query["cursor"], limit=limit + 1)
+    return rows[:limit], 200, link(rows[limit - 1]["key"] if len(rows) > limit else None, limit)
 
 
 @blueprint.get("/<member_id>/credit")
 @requires("members:read")
+@blueprint.arguments(CreditQuery, location="query")
 @blueprint.response(200, StoreCredit)
-def store_credit(member_id: str) -> dict[str, Any]:
-    """Store credit by currency in minor units, and the newest 200 movements with their explanation."""
+def store_credit(query: dict[str, Any], member_id: str) -> dict[str, Any]:
+    """Store credit by currency in minor units, and its movements with their explanation, newest first."""
+    limit, cursor = query["limit"], query["cursor"]
+    before = (cursor[:3], int(cursor[4:])) if cursor else None
     with transaction() as session:
         member = _found(session, member_id)
-        return {
-            "credit": credit.held(session, member.id, now()),
-            "entries": credit.movements(session, member.id),
-        }
+        rows = credit.movements(session, member.id, before=before, limit=limit + 1)
+        held = credit.held(session, member.id, now())
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = f"{last.currency}.{last.seq}" if last else None
+    return {"credit": held, "entries": rows[:limit], "next": following}
 
 
 @blueprint.get("/<member_id>/entries")
@@ -193,11 +229,16 @@ def _found(session: Any, member_id: str) -> Any:
     return row
 
 
-def _shown(session: Any, row: Any) -> dict[str, Any]:
-    return {
-        "id": row.public_id,
-        "name": row.name,
-        "points": view.balance(session, row.id, now()),
-        "identities": view.identities(session, row.id),
-        "created_at": row.created_at,
-    }
+def _shown(session: Any, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    ids = [row.id for row in rows]
+    points, known = view.balances(session, ids, now()), view.identities_of(session, ids)
+    return [
+        {
+            "id": row.public_id,
+            "name": row.name,
+            "points": points[row.id],
+            "identities": known[row.id],
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]

@@ -8,8 +8,9 @@ from fractions import Fraction
 from functools import wraps
 from typing import Any
 
-from flask import request
+from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from sqlalchemy.orm import Session
 
 from hub import words
 from hub.bulk import run
@@ -31,13 +32,11 @@ from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
 from hub.redemption.taking_back import AlreadyUsed
 from hub.redemption.uses import code_key, redemption_of
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
+from hub.web.api.once import given_key, key_reused, once
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
 blueprint = ApiBlueprint("redemptions", __name__, url_prefix="/api/v1", description="Redemptions")
-
-
-MAX_KEY = 200
 
 
 class QuoteRequest(Strict):
@@ -199,34 +198,32 @@ def rewards() -> list[dict[str, Any]]:
 @requires("redeem")
 @blueprint.arguments(RedeemRequest)
 @blueprint.response(201, Redemption)
-def create(wish: dict[str, Any]) -> dict[str, Any]:
+def create(wish: dict[str, Any]) -> Response:
     """Spend points on a reward, or as money off a bill. The header `Idempotency-Key` makes it safe to
     repeat: the same key answers with the first redemption, and with 422 when it was for something else."""
-    key = _idempotency_key()
-    program = caller().program
-    with transaction() as session:
-        member = view.find(session, program.id, wish["member"])
-        if member is None:
-            if redemption.is_used(session, program.id, key):
-                raise _key_reused()
-            raise not_found("member")
-        desk = Desk(runtime(), session, program, caller().actor)
-        try:
-            if "reward" in wish:
-                many = wish.get("quantity", 1)
-                done = redeem_several(desk, member.id, wish["reward"], many, key=key)
-            else:
-                done = [pay(desk, member.id, _payment(wish), key=key)]
-        except NoSuchReward:
-            raise not_found("reward") from None
-        except NotOffered as refused:
-            raise _not_offered(refused.why) from None
-        except NotPayable as refused:
-            raise _not_payable(refused.quote) from None
-        except NotEnoughPoints as refused:
-            raise not_enough(refused) from None
-        except KeyReused:
-            raise _key_reused() from None
+    key = given_key()
+    return once(lambda desk: _bought(desk, wish, key), Redemption(), 201, key=key)
+
+
+def _bought(desk: Desk, wish: dict[str, Any], key: str | None) -> dict[str, Any]:
+    member = view.find(desk.session, desk.program.id, wish["member"])
+    if member is None:
+        raise not_found("member")
+    try:
+        if "reward" in wish:
+            done = redeem_several(desk, member.id, wish["reward"], wish.get("quantity", 1), key=key)
+        else:
+            done = [pay(desk, member.id, _payment(wish), key=key)]
+    except NoSuchReward:
+        raise not_found("reward") from None
+    except NotOffered as refused:
+        raise _not_offered(refused.why) from None
+    except NotPayable as refused:
+        raise _not_payable(refused.quote) from None
+    except NotEnoughPoints as refused:
+        raise not_enough(refused) from None
+    except KeyReused:
+        raise key_reused() from None
     first, *others = map(_redeemed, done)
     return {**first, "also": others} if others else first
 
@@ -275,36 +272,35 @@ def _not_payable(found: Quote) -> Problem:
 def one(redemption_id: str) -> dict[str, Any]:
     """One redemption."""
     with transaction() as session:
-        rows = run(
-            session,
-            "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id",
-            {"program": caller().program.id, "id": redemption_id},
-        )
-        if not rows:
-            raise not_found("redemption")
-        found = redemption.find(session, caller().program.id, redemption_id=rows[0].id)
-    return _redeemed(found)
+        return _one(session, redemption_id)
+
+
+def _one(session: Session, redemption_id: str) -> dict[str, Any]:
+    sql = "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id"
+    rows = run(session, sql, {"program": caller().program.id, "id": redemption_id})
+    if not rows:
+        raise not_found("redemption")
+    return _redeemed(redemption.find(session, caller().program.id, redemption_id=rows[0].id))
 
 
 @blueprint.post("/redemptions/<redemption_id>/take-back")
 @requires("redeem")
 @blueprint.response(200, Redemption)
-def take_back_one(redemption_id: str) -> dict[str, Any]:
+def take_back_one(redemption_id: str) -> Response:
     """Take an unused code back. Its points return once every channel has confirmed that the code is gone
     (`voucher_state` is `revoking` until then, `revoked` after). Safe to repeat. 409 when an order used it."""
-    program = caller().program
-    with transaction() as session:
+
+    def deed(desk: Desk) -> dict[str, Any]:
         try:
-            take_back(Desk(runtime(), session, program, caller().actor), redemption_id)
+            take_back(desk, redemption_id)
         except LookupError:
             raise not_found("redemption") from None
         except AlreadyUsed:
             said = _("An order used this code; refund or cancel that order.")
             raise Problem(409, "already_used", _("Already used"), said) from None
-        sql = "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id"
-        (row,) = run(session, sql, {"program": program.id, "id": redemption_id})
-        found = redemption.find(session, program.id, redemption_id=row.id)
-    return _redeemed(found)
+        return _one(desk.session, redemption_id)
+
+    return once(deed, Redemption(), key=given_key())
 
 
 @blueprint.get("/vouchers/<code>")
@@ -386,24 +382,6 @@ def quote_voucher(wish: dict[str, Any], code: str) -> dict[str, Any]:
         "off": found.off + found.shipping_off, "lines": list(found.lines), "shipping_off": found.shipping_off,
         "left": found.left, "currency": cart.currency, "why": found.why, "said": said,
     }  # fmt: skip
-
-
-def _key_reused() -> Problem:
-    said = _("This Idempotency-Key was used for another request.")
-    return Problem(422, "key_reused", _("Key reused"), said)
-
-
-def _idempotency_key() -> str | None:
-    """The caller's key, whole: two long keys cut to the same beginning would be one redemption."""
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY:
-        raise Problem(
-            400,
-            "key_too_long",
-            _("Bad request"),
-            _("Idempotency-Key has at most {most} characters.", most=MAX_KEY),
-        )
-    return key or None
 
 
 def not_enough(refused: NotEnoughPoints) -> Problem:

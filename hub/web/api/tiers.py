@@ -11,7 +11,7 @@ from flask import request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from hub.desk import tiers
-from hub.desk.place import Desk, carry_out
+from hub.desk.place import Desk
 from hub.desk.tiers import Decision, KeyConflict, TierRefused
 from hub.i18n import gettext as _
 from hub.members import view
@@ -20,6 +20,7 @@ from hub.program import store
 from hub.program.ladder import Ladder
 from hub.program.rules import in_force
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
+from hub.web.api.once import key_reused, once
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
@@ -203,18 +204,16 @@ def decide(wish: dict[str, Any], member_id: str) -> Any:
         found = in_force(store.versions(session, caller().program), now()).tiers
     amount = 0 if wish["amount"] is None else _amount(wish["amount"], found)
     decision = Decision(wish["decision"], tier=wish["tier"], until=wish["until"], amount=amount)
-    try:
-        return carry_out(
-            runtime(),
-            caller().program,
-            caller().actor,
-            lambda desk: tiers.decide(desk, member, decision, reason=wish["reason"], key=key),
-        )
-    except TierRefused as refused:
-        raise Problem(422, "tier_refused", _("Not possible"), str(refused)) from None
-    except KeyConflict:
-        said = _("This Idempotency-Key was used for another request.")
-        raise Problem(422, "key_reused", _("Key reused"), said) from None
+
+    def deed(desk: Desk) -> Any:
+        try:
+            return tiers.decide(desk, member, decision, reason=wish["reason"], key=key)
+        except TierRefused as refused:
+            raise Problem(422, "tier_refused", _("Not possible"), str(refused)) from None
+        except KeyConflict:
+            raise key_reused() from None
+
+    return once(deed, TierDecided(), key=key)
 
 
 @blueprint.route("/members/<member_id>/tags/<tag>", methods=["PUT", "DELETE"])

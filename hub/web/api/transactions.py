@@ -6,22 +6,29 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.desk import claims
-from hub.desk.place import Desk, carry_out
+from hub.desk.place import Desk
 from hub.i18n import gettext as _
 from hub.members import view
 from hub.transactions.buyer import judged_for
-from hub.web.api.door import ApiBlueprint, Strict, runtime, transaction
+from hub.web.api.door import ApiBlueprint, Strict, transaction
+from hub.web.api.once import given_key, once
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
 blueprint = ApiBlueprint(
     "transactions", __name__, url_prefix="/api/v1/transactions", description="Transactions"
 )
+
+COLUMNS = """SELECT t.*, t.public_id AS shown_id, c.public_id AS channel, m.public_id AS member
+             FROM transactions t JOIN channels c ON c.id = t.channel_id
+             LEFT JOIN members m ON m.id = t.member_id"""
+"""What a transaction is shown from."""
 
 
 class BuyerSchema(Schema):
@@ -100,7 +107,7 @@ def one(transaction_id: str) -> dict[str, Any]:
 @_exists
 @blueprint.arguments(ClaimRequest)
 @blueprint.response(200, TransactionSchema)
-def claim(wish: dict[str, str], transaction_id: str) -> dict[str, Any]:
+def claim(wish: dict[str, str], transaction_id: str) -> Response:
     """Give an order that belongs to nobody to a member, with its points. Repeating it changes nothing."""
     program = caller().program
     contact = wish.get("phone") or wish.get("email") or ""
@@ -117,13 +124,13 @@ def claim(wish: dict[str, str], transaction_id: str) -> dict[str, Any]:
         claims.claim(desk, transaction_id, member_id)
         return _row(desk.session, transaction_id)
 
-    return _carried_out(deed)
+    return once(_claiming(deed), TransactionSchema(), key=given_key())
 
 
 @blueprint.post("/<transaction_id>/release")
 @requires("claim")
 @blueprint.response(200, TransactionSchema)
-def release(transaction_id: str) -> dict[str, Any]:
+def release(transaction_id: str) -> Response:
     """Take a claim back, with its points; the order is attributed as its messages say."""
 
     def deed(desk: Desk) -> dict[str, Any]:
@@ -131,14 +138,17 @@ def release(transaction_id: str) -> dict[str, Any]:
         claims.release(desk, transaction_id)
         return _row(desk.session, transaction_id)
 
-    return _carried_out(deed)
+    return once(_claiming(deed), TransactionSchema(), key=given_key())
 
 
-def _carried_out(deed: Callable[[Desk], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return carry_out(runtime(), caller().program, caller().actor, deed)
-    except claims.NotClaimable as refused:
-        raise Problem(409, "not_claimable", _("Not claimable"), str(refused)) from None
+def _claiming(deed: Callable[[Desk], dict[str, Any]]) -> Callable[[Desk], dict[str, Any]]:
+    def refusing(desk: Desk) -> dict[str, Any]:
+        try:
+            return deed(desk)
+        except claims.NotClaimable as refused:
+            raise Problem(409, "not_claimable", _("Not claimable"), str(refused)) from None
+
+    return refusing
 
 
 def _member(desk: Desk, wish: Mapping[str, str]) -> int:
@@ -152,10 +162,7 @@ def _member(desk: Desk, wish: Mapping[str, str]) -> int:
 def _row(session: Session, transaction_id: str) -> dict[str, Any]:
     rows = run(
         session,
-        """SELECT t.*, t.public_id AS shown_id, c.public_id AS channel, m.public_id AS member
-           FROM transactions t JOIN channels c ON c.id = t.channel_id
-           LEFT JOIN members m ON m.id = t.member_id
-           WHERE t.program_id = :program AND t.public_id = :id""",
+        f"{COLUMNS} WHERE t.program_id = :program AND t.public_id = :id",
         {"program": caller().program.id, "id": transaction_id},
     )
     if not rows:
