@@ -22,6 +22,8 @@ from hub.sync.process import balance_pushes
 Result = TypeVar("Result")
 
 _AGAIN = 5
+_SECONDS = 5.0
+"""After which no further attempt is begun: whoever asks waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ class Desk:
 def carry_out(runtime: Runtime, program: Program, actor: str, deed: Callable[[Desk], Result]) -> Result:
     """A deed in a transaction of its own, tried again when another process came between (a lock that
     was not to be had in time, a member merged meanwhile); whatever it refuses with is raised."""
+    ends = time.monotonic() + _SECONDS
     for attempt in range(_AGAIN):
         try:
             with runtime.sessions.begin() as session:
                 return deed(Desk(runtime, session, program, actor))
         except (Collision, RootChanged, *AWAY):
-            if attempt == _AGAIN - 1:
+            if attempt == _AGAIN - 1 or time.monotonic() > ends:
                 raise
             time.sleep(0.02 * 2**attempt)
     raise AssertionError("unreachable")

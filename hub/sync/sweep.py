@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from hub import answers
 from hub.bulk import run as execute
 from hub.ledger import commands
 from hub.ledger.accounts import RootChanged
@@ -177,7 +178,8 @@ class Sweeper:
         self._looked_at = time.monotonic()
 
     def _forget(self) -> None:
-        """Drop what was in quarantine long enough, also of channels that nothing comes to any more."""
+        """Drop what was in quarantine long enough, also of channels that nothing comes to any more, and old
+        answers."""
         if time.monotonic() - self._forgot_at < FORGET_SECONDS:
             return
         with self.runtime.sessions.begin() as session:
@@ -187,6 +189,7 @@ class Sweeper:
                 {"age": timedelta(days=self.runtime.settings.quarantine_days)},
             )
             replays.forget(session)
+            answers.forget(session, self.runtime.clock())
         self._forgot_at = time.monotonic()
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
+from hub import answers
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.web import keys
-from hub.web.api import once
 from tests.hubs import Hub, running_hub
 from tests.people import add
 
@@ -152,7 +152,7 @@ def test_keys_of_another_programme_are_its_own(till: Till) -> None:
 def test_old_answers_are_forgotten_and_a_redemption_knows_its_key_for_ever(till: Till) -> None:
     first = till.buy("k")
     with till.hub.runtime.sessions.begin() as session:
-        once.forget(session, till.hub.runtime.clock())
+        answers.forget(session, till.hub.runtime.clock() + answers.KEPT)
     assert till.hub.rows("SELECT 1 FROM idempotency_keys") == []
     assert till.buy("k").json()["id"] == first.json()["id"]
     assert till.balance() == 90

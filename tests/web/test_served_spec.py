@@ -99,7 +99,7 @@ def _ask(house: House, operation: Any, mode: GenerationMode) -> int:
 
     @seed(1)
     @settings(
-        max_examples=paced(4, 150),
+        max_examples=paced(4, 50),
         deadline=None,
         phases=[Phase.explicit, Phase.generate],
         database=None,

@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from flask import Response, g, request
 from marshmallow import Schema
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
-from hub.bulk import run
+from hub import answers
+from hub.answers import Answer
 from hub.desk.place import Desk, carry_out
 from hub.i18n import gettext as _
 from hub.web.api.door import now, runtime, transaction
@@ -26,8 +25,6 @@ from hub.web.keys import caller
 from hub.web.problems import Problem
 
 MAX_KEY = 200
-KEPT = timedelta(days=30)
-"""How long answers are kept. Redemptions and events know their keys for ever."""
 
 
 def once(deed: Callable[[Desk], Any], schema: Schema, status: int = 200, *, key: str | None) -> Response:
@@ -36,17 +33,16 @@ def once(deed: Callable[[Desk], Any], schema: Schema, status: int = 200, *, key:
     `Problem` 422 `key_reused` for another request with that key, 409 `in_progress` while one is at work, and
     whatever the deed refuses with."""
 
-    def kept(desk: Desk) -> tuple[int, str, bool]:
+    def kept(desk: Desk) -> Response:
         earlier = _claim(desk, key) if key else None
         if earlier is not None:
-            return *earlier, True
+            return earlier
         body = schema.dumps(deed(desk))
         if key:
-            _keep(desk, key, status, body)
-        return status, body, False
+            answers.keep(desk.session, desk.program.id, key, status, body)
+        return Response(body, status, content_type="application/json")
 
-    found, body, repeated = carry_out(runtime(), caller().program, caller().actor, kept)
-    return _answer(found, body, repeated=repeated)
+    return carry_out(runtime(), caller().program, caller().actor, kept)
 
 
 def stored(key: str | None) -> Response | None:
@@ -54,11 +50,8 @@ def stored(key: str | None) -> Response | None:
     if key is None:
         return None
     with transaction() as session:
-        rows = _look(session, caller().program.id, key)
-    if not rows or rows[0].status is None:
-        return None
-    _compare(rows[0])
-    return _answer(rows[0].status, rows[0].response, repeated=True)
+        found = answers.find(session, caller().program.id, key)
+    return _again(found) if found else None
 
 
 def given_key(*, needed: bool = False) -> str | None:
@@ -79,56 +72,27 @@ def key_reused() -> Problem:
     return Problem(422, "key_reused", _("Key reused"), said)
 
 
-def forget(session: Session, before: Any) -> None:
-    """Drop a few old answers, and none that is just being written."""
-    run(
-        session,
-        """DELETE FROM idempotency_keys WHERE (program_id, key) IN (
-               SELECT program_id, key FROM idempotency_keys WHERE created_at < :before
-               ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED)""",
-        {"before": before},
-    )
-
-
-def _claim(desk: Desk, key: str) -> tuple[int, str] | None:
+def _claim(desk: Desk, key: str) -> Response | None:
     """Make the key ours; the stored answer when it was somebody's before."""
-    values = {"program": desk.program.id, "key": key, "hash": _hash(), "now": now()}
     try:
-        rows = run(
-            desk.session,
-            """INSERT INTO idempotency_keys (program_id, key, request_hash, created_at)
-               VALUES (:program, :key, :hash, :now) ON CONFLICT DO NOTHING RETURNING 1""",
-            values,
-        )
+        if answers.claim(desk.session, desk.program.id, key, _hash(), now()):
+            return None
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise _in_progress() from None
         raise
-    if rows:
-        return None
-    (row,) = _look(desk.session, desk.program.id, key)
-    _compare(row)
-    return row.status, row.response
+    found = answers.find(desk.session, desk.program.id, key)
+    if found is None:
+        raise _in_progress()
+    return _again(found)
 
 
-def _look(session: Session, program_id: int, key: str) -> Any:
-    sql = """SELECT request_hash, status, response FROM idempotency_keys
-             WHERE program_id = :program AND key = :key"""
-    return run(session, sql, {"program": program_id, "key": key})
-
-
-def _compare(row: Any) -> None:
-    if row.request_hash != _hash():
+def _again(found: Answer) -> Response:
+    if found.request_hash != _hash():
         raise key_reused()
-
-
-def _keep(desk: Desk, key: str, status: int, body: str) -> None:
-    run(
-        desk.session,
-        """UPDATE idempotency_keys SET status = :status, response = :body
-           WHERE program_id = :program AND key = :key""",
-        {"program": desk.program.id, "key": key, "status": status, "body": body},
-    )
+    answer = Response(found.response, found.status, content_type="application/json")
+    answer.headers["Idempotency-Replayed"] = "true"
+    return answer
 
 
 def _hash() -> str:
@@ -140,10 +104,3 @@ def _hash() -> str:
 def _in_progress() -> Problem:
     said = _("A request with this Idempotency-Key is being carried out. Ask again in a moment.")
     return Problem(409, "in_progress", _("In progress"), said)
-
-
-def _answer(status: int, body: str, *, repeated: bool) -> Response:
-    answer = Response(body, status, content_type="application/json")
-    if repeated:
-        answer.headers["Idempotency-Replayed"] = "true"
-    return answer

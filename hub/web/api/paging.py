@@ -53,8 +53,7 @@ def place(session: Session, prefix: str, cursor: str | None) -> int | None:
         sql = f"SELECT id FROM {_TABLES[prefix]} WHERE program_id = :program AND public_id = :cursor"
         rows = run(session, sql, {"program": caller().program.id, "cursor": cursor})
     if not rows:
-        said = _("cursor: {sentence}", sentence=_("is no cursor"))
-        raise Problem(422, "invalid_request", _("Invalid request"), said)
+        raise Problem(422, "invalid_request", _("Invalid request"), f"cursor: {_('is no cursor')}")
     return int(rows[0].id)
 
 

@@ -200,7 +200,7 @@ def rewards() -> list[dict[str, Any]]:
 @blueprint.response(201, Redemption)
 def create(wish: dict[str, Any]) -> Response:
     """Spend points on a reward, or as money off a bill. The header `Idempotency-Key` makes it safe to
-    repeat: the same key answers with the first redemption, and with 422 when it was for something else."""
+    repeat: the same request gets the same answer, another one with this key a 422."""
     key = given_key()
     return once(lambda desk: _bought(desk, wish, key), Redemption(), 201, key=key)
 
