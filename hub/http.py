@@ -7,7 +7,6 @@ second, or answers a gigabyte, would hold a worker for ever.
 from __future__ import annotations
 
 import email.utils
-import ipaddress
 import math
 import re
 import socket
@@ -23,6 +22,7 @@ import urllib3
 
 from hub.errors import BadPayload, ChannelDown, Misconfigured
 from hub.payload import parse_json
+from hub.peers import PeerGuard, PrivatePeer, is_private
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -77,6 +77,10 @@ class Http:
     exchanges: list[Exchange] = field(default_factory=list)
     session: requests.Session = field(default_factory=requests.Session)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, PeerGuard(self._is_allowed))
 
     def request(
         self,
@@ -143,6 +147,8 @@ class Http:
                 content = _read(response, ends, max_bytes)
                 lowered = {k.lower(): v for k, v in response.headers.items()}
                 return Answer(response.status_code, lowered, content)
+        except PrivatePeer:
+            raise _private(urlsplit(url).hostname or "") from None
         except requests.exceptions.SSLError:
             raise ChannelDown("tls", "the channel's TLS certificate is not valid") from None
         except requests.exceptions.ConnectTimeout:
@@ -156,20 +162,27 @@ class Http:
         except requests.exceptions.RequestException as error:
             raise ChannelDown("unreachable", f"the connection failed ({type(error).__name__})") from None
 
+    def _is_allowed(self, host: str) -> bool:
+        return self.allow_any_private or host.strip("[]") in self.allow_private
+
     def _refuse_private(self, url: str) -> None:
+        """Before a word is said; what the name resolves to by then, `PeerGuard` sees."""
         host = urlsplit(url).hostname or ""
-        if self.allow_any_private or host in self.allow_private:
+        if self._is_allowed(host):
             return
         try:
             found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
         except (OSError, UnicodeError):
             raise ChannelDown("no_such_host", f"the host name {host!r:.80} does not resolve") from None
-        for *_, address in found:
-            if not ipaddress.ip_address(address[0]).is_global:
-                raise Misconfigured(
-                    "private_address",
-                    f"{host!r:.80} is a private address; the operator may allow it in allow_private_hosts",
-                )
+        if any(is_private(str(address[0])) for *_, address in found):
+            raise _private(host)
+
+
+def _private(host: str) -> Misconfigured:
+    return Misconfigured(
+        "private_address",
+        f"{host!r:.80} is a private address; the operator may allow it in allow_private_hosts",
+    )
 
 
 def retry_after(value: str | None, now: datetime) -> datetime | None:
