@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "tier": "Where members stand, and what staff decide about it.",
         "event": "Events that earn points, and who brought whom.",
         "expiring": "Whose points expire next.",
+        "notices": "Whom to tell what they reached.",
         "redeem": "Spend a member's points on a reward.",
         "redemption": "Points that are held: turn them into a code, or let them go.",
         "take-back": "Take an unused code back; its points return.",

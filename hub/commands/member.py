@@ -158,6 +158,43 @@ def adjust(
     )
 
 
+@command.command("bring-to")
+@click.argument("text")
+@click.argument("balance", type=int)
+@click.option("--reason", required=True, help="Kept with the entry; no personal data.")
+@program_option
+@json_option
+def bring_to(text: str, balance: int, reason: str, program: str | None, as_json: bool) -> None:
+    """Give or take what is missing to a BALANCE that somebody has counted."""
+    from hub.desk import points as desk_points
+    from hub.desk.place import carry_out
+    from hub.ids import new_id
+    from hub.ledger.commands import NotEnoughPoints
+
+    if not 0 <= balance <= desk_points.MOST:
+        raise click.UsageError(_("BALANCE must be from 0 to 2^53"))
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            member = only_member(session, found, text)
+        try:
+            done = carry_out(
+                runtime,
+                found,
+                ACTOR,
+                lambda desk: desk_points.bring_to(
+                    desk, member.id, balance, reason=reason, key=new_id("adj")
+                ),
+            )
+        except NotEnoughPoints as refused:
+            raise Refusal(
+                _("only {available} points are available", available=refused.available)
+            ) from None
+    show_one(
+        {"member": member.public_id, "before": done.before, "balance": done.balance}, as_json=as_json
+    )
+
+
 @command.command("off")
 @click.argument("text")
 @click.option("--reason", required=True, help="Kept with the deed; no personal data.")

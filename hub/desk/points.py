@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hub.bulk import run
 from hub.desk.place import Desk, rehearsal
 from hub.ledger import commands
 from hub.ledger.commands import Command
@@ -55,6 +56,19 @@ def adjust(
         desk.note("member.adjusted", member.public_id, points=points)
         desk.tell_balances([member.id])
     return Adjusted(before, done.balance, done.available, done.repeated)
+
+
+def bring_to(desk: Desk, member_id: int, balance: int, *, reason: str, key: str) -> Adjusted:
+    """Give or take what is missing to a balance that somebody has counted, asked under the account's lock:
+    twice the same comes to the same. Raises what `adjust` raises."""
+    member = view.by_id(desk.session, member_id)
+    run(
+        desk.session, "SELECT 1 FROM accounts WHERE member_id = :id FOR NO KEY UPDATE", {"id": member.id}
+    )
+    now = view.balance(desk.session, member.id, desk.runtime.clock())
+    if balance == now["balance"]:
+        return Adjusted(balance, balance, now["available"], repeated=True)
+    return adjust(desk, member.id, balance - now["balance"], reason=reason, key=key)
 
 
 def preview(desk: Desk, member_id: int, points: int) -> Adjusted:

@@ -66,3 +66,19 @@ class ReferralSchema(Strict):
                 _("a percentage needs percent, and worth: what a point is worth in each currency"),
                 "worth",
             )
+
+
+class NoticeSchema(Strict):
+    """`[[notices]]`: a moment at which a member is to be told something."""
+
+    id = fields.String(required=True, validate=ID)
+    points = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MOST)
+    )
+    on = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(["joined"]))
+
+    @validates_schema
+    def one_moment(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A notice is of one moment."""
+        if (data.get("points") is None) == (data.get("on") is None):
+            raise ValidationError(_('say one of points = 100 and on = "joined"'), "points")

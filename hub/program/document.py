@@ -18,6 +18,7 @@ from hub.program import tiers_document
 from hub.program.actions import Action
 from hub.program.brackets import Bracket
 from hub.program.ladder import Ladder
+from hub.program.notices import Notice
 from hub.program.referral import Referral
 from hub.program.rewards import ALL, Reward
 from hub.program.rules import (
@@ -147,6 +148,7 @@ def rules(
         referral=_referral(loaded["referral"]) if loaded["referral"] else None,
         tiers=tiers,
         segments=segments,
+        notices=tuple(Notice(one["id"], one["points"]) for one in loaded["notices"]),
     )
 
 
@@ -268,6 +270,9 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
     return PointsAsMoney(
         points=data["points"],
         worth=_amounts("paying.worth", data["worth"]),
+        rates={
+            currency: _rate(rate, currency, data["worth"]) for currency, rate in data["rates"].items()
+        },
         step=data["step"],
         least=data["min_points"],
         most=data["max_points"],
@@ -278,6 +283,12 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         valid_days=data["valid_days"],
         over_balance=data["over_balance"],
     )
+
+
+def _rate(rate: Decimal, currency: str, worth: Mapping[str, Decimal]) -> Fraction:
+    """Minor units of a currency for one of the currency of `worth`."""
+    (own,) = worth
+    return Fraction(rate) * Fraction(10) ** minor_units(currency) / Fraction(10) ** minor_units(own)
 
 
 def _discount(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> Discount:

@@ -64,9 +64,10 @@ def _not_as_sold(lines: LineFilter, line: BasketLine) -> str | None:
     return "free" if lines.free == "out" and line.sold <= 0 else None
 
 
-def applies(when: Condition, basket: Basket, zone: str) -> bool:
-    """Whether a condition that asks nothing of the buyer holds for a bill."""
-    return _why_not(when, basket, NOBODY, zone, as_sold=False) is None
+def applies(when: Condition, basket: Basket, zone: str, buyer: Buyer = NOBODY) -> bool:
+    """Whether a condition holds for a bill, and for who buys; of nobody it knows no tier, group or
+    birthday."""
+    return _why_not(when, basket, buyer, zone, as_sold=False) is None
 
 
 def line_exclusion(rules: Rules, line: BasketLine) -> str | None:

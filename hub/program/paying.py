@@ -26,28 +26,28 @@ def quote(
 ) -> Quote:
     """The most of `asked` points that the rules, the balance and the bill (minor units, with tax and
     shipping; None: not known) allow. Changes nothing; 0 points say why."""
-    worth = terms.worth.get(currency)
+    worth = terms.worth_in(currency)
     if worth is None:
         return Quote(0, 0, "currency_has_no_worth")
     if balance < terms.least_balance:
         return Quote(0, 0, "balance_too_small")
     usable, why = _usable(terms, asked, balance, _most_off(terms, currency, bill), worth)
     usable -= usable % terms.step
-    off = usable * worth // terms.points
+    off = int(usable * worth // terms.points)
     if usable < terms.least or off < terms.least_off.get(currency, 0) or not off:
         return Quote(0, 0, why or "below_minimum")
     return Quote(usable, off, None if usable == asked else why or "whole_steps_only")
 
 
 def _usable(
-    terms: PointsAsMoney, asked: int, balance: int, most_off: int | None, worth: int
+    terms: PointsAsMoney, asked: int, balance: int, most_off: int | None, worth: Fraction
 ) -> tuple[int, str | None]:
     """The least of all limits, and which one it was."""
     limits = [(max(0, asked), None), (balance, "balance_too_small")]
     if terms.most is not None:
         limits.append((terms.most, "above_maximum"))
     if most_off is not None:
-        limits.append((most_off * terms.points // worth, "bill_too_small"))
+        limits.append((int(most_off * terms.points // worth), "bill_too_small"))
     return min(limits, key=lambda limit: limit[0])
 
 

@@ -103,17 +103,21 @@ def _is_for(terms: Mapping[str, Any], line: CartLine) -> bool:
 
 
 def _worth(terms: Mapping[str, Any], cart: Cart, for_it: Sequence[bool]) -> int:
-    """An amount, or a share of the lines or of their cheapest pieces. The price that is left is what is
-    rounded, to the nearest unit: 15 % off 10.50 leaves 8.93."""
+    """An amount, or a share of the lines or of their cheapest pieces."""
     if terms["percent"] is None:
         return int(terms["amounts"][cart.currency])
     lines = [line for line, mine in zip(cart.lines, for_it, strict=True) if mine]
     counted = _cheapest(lines, terms["pieces"]) if terms.get("pieces") else _sum(lines)
-    left = counted * (10_000 - terms["percent"]) / 10_000
-    off = counted - _nearest(left)
+    whole = share_off(counted, Fraction(terms["percent"], 100))
     most = (terms.get("most") or {}).get(cart.currency)
-    whole = off.numerator // off.denominator
     return whole if most is None else min(whole, int(most))
+
+
+def share_off(price: Fraction, percent: Fraction) -> int:
+    """Minor units that a percentage takes off a price. The price that is left is what is rounded, to the
+    nearest unit: 15 % off 10.50 leaves 8.93."""
+    off = price - _nearest(price * (100 - percent) / 100)
+    return off.numerator // off.denominator
 
 
 def _sum(lines: Sequence[CartLine]) -> Fraction:

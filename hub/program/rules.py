@@ -15,6 +15,7 @@ from typing import Any, Literal
 from hub.program.actions import Action
 from hub.program.brackets import Bracket, Reach
 from hub.program.ladder import Ladder
+from hub.program.notices import Notice
 from hub.program.numbers import Rounding
 from hub.program.referral import Referral
 from hub.program.rewards import Reward
@@ -194,7 +195,9 @@ class PointsAsMoney:
 
     points: int
     worth: Mapping[str, int]
-    """Currency -> minor units; in a currency that is not named points are not money."""
+    """Currency -> minor units; in a currency that neither this nor `rates` names points are not money."""
+    rates: Mapping[str, Fraction] = field(default_factory=dict)
+    """Currency -> its minor units for one minor unit of the one currency that `worth` names."""
     step: int = 1
     """Only whole steps of so many points."""
     least: int = 1
@@ -206,6 +209,14 @@ class PointsAsMoney:
     valid_days: int | None = None
     over_balance: Literal["refuse", "clamp"] = "refuse"
     """More points than there are: refused, or as many as there are."""
+
+    def worth_in(self, currency: str) -> Fraction | None:
+        """What `points` take off there, exact minor units; None: points are not money there."""
+        if currency in self.worth:
+            return Fraction(self.worth[currency])
+        if currency in self.rates:
+            return self.rates[currency] * next(iter(self.worth.values()))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +294,7 @@ class Rules:
     discounts: tuple[Discount, ...] = ()
     tiers: Ladder | None = None
     segments: tuple[Segment, ...] = ()
+    notices: tuple[Notice, ...] = ()
     budgets: Mapping[str, Budget] = field(init=False, compare=False, default_factory=dict)
     """Rule -> its budget."""
     has_ordinals: bool = field(init=False, compare=False, default=False)

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from hub.i18n import gettext as _
-from hub.program.action_schema import ActionSchema, ReferralSchema
+from hub.program.action_schema import ActionSchema, NoticeSchema, ReferralSchema
 from hub.program.fields import MAX_DAYS, MAX_RULES, Amount, Hours, MonthDay, OneOrMany, WindowSchema
 from hub.program.fields import Strict as _Strict
 from hub.program.fields import choice as _choice
@@ -169,14 +169,11 @@ class DiscountSchema(WhenSchema):
     percent = Amount(required=True, validate=validate.Range(max=100))
 
     @validates_schema
-    def is_for_everybody(self, data: Mapping[str, Any], **_more: Any) -> None:
-        """A till asks before it knows who buys, and points have nothing to do with it."""
-        for name in _OF_BUYERS:
+    def by_itself(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A till asks before there is an order to count, and points have nothing to do with it."""
+        for name in ("orders", "every_nth", "budget", "budget_per_member"):
             if data.get(name):
-                raise ValidationError(_("a discount without points is for everybody"), name)
-
-
-_OF_BUYERS = ("tiers", "segments", "birthday", "orders", "every_nth", "budget", "budget_per_member")
+                raise ValidationError(_("belongs to rules of points, not to a discount"), name)
 
 
 class PointsSchema(_Strict):
@@ -248,6 +245,7 @@ class PayingSchema(_Strict):
 
     points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
     worth = _per_currency(required=True, validate=validate.Length(1))
+    rates = _per_currency(load_default=dict)
     step = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
     min_points = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2**53))
     max_points = fields.Integer(
@@ -261,6 +259,15 @@ class PayingSchema(_Strict):
     valid_days = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, MAX_DAYS)
     )
+
+    @validates_schema
+    def rates_are_of_one_currency(self, data: Mapping[str, Any], **_more: Any) -> None:
+        """A rate is from the currency of `worth` to another."""
+        rates, worth = data.get("rates", {}), data.get("worth", {})
+        if rates and len(worth) != 1:
+            raise ValidationError(_("rates are counted from one currency: name one in worth"), "rates")
+        if set(rates) & set(worth):
+            raise ValidationError(_("the currency of worth needs no rate"), "rates")
 
 
 class CashbackSchema(WhenSchema):
@@ -333,10 +340,14 @@ class DocumentSchema(_Strict):
         fields.Nested(SegmentSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
     )
 
+    notices = fields.List(
+        fields.Nested(NoticeSchema), load_default=list, validate=validate.Length(max=MAX_RULES)
+    )
+
     @validates_schema
     def unique_ids(self, data: Mapping[str, Any], **_more: Any) -> None:
         """Rules, multipliers and rewards are told apart by their ids."""
-        for name in ("earn", "multipliers", "rewards", "actions", "segments", "discounts"):
+        for name in ("earn", "multipliers", "rewards", "actions", "segments", "discounts", "notices"):
             ids = [one["id"] for one in data.get(name, ()) if one.get("id")]
             twice = next((i for i in ids if ids.count(i) > 1), None)
             if twice:

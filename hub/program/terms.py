@@ -20,7 +20,7 @@ from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget
 from hub.program.rules import NOT_GOODS, EarnRule, Multiplier, Rules
 
 INTERNAL = frozenset(
-    {"hold_minutes", "code_prefix", "double_use", "enrol", "when_cancelled", "segments"}
+    {"hold_minutes", "code_prefix", "double_use", "enrol", "when_cancelled", "segments", "notices"}
 )
 """Settings that customers are told nothing of; segments are told where a rule names them."""
 

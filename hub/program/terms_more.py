@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from hub import words
 from hub.i18n import gettext as _
+from hub.money import minor_units
 from hub.program.actions import Action
 from hub.program.clauses import PERIOD_WORDS, amounts, days, exact, listed, months, of_groups, of_window
 from hub.program.ladder import Ladder, Level
@@ -154,6 +155,15 @@ def _reward_limits(reward: Reward, zone: str) -> Iterator[str]:
 def _paying(terms: PointsAsMoney) -> Iterator[str]:
     off = amounts(terms.worth)
     yield _("{points} take {amount} off the bill.", points=words.points(terms.points), amount=off)
+    for currency, rate in terms.rates.items():
+        (own,) = terms.worth
+        one, other = 10 ** minor_units(own), 10 ** minor_units(currency)
+        yield _(
+            "In {currency} at {rate} for 1 {own}.",
+            currency=currency,
+            rate=exact(rate * one / other),
+            own=own,
+        )
     if terms.step > 1:
         yield _("Only whole steps of {points}.", points=words.points(terms.step))
     if terms.least > 1:

@@ -91,7 +91,9 @@ def check_names(loaded: Mapping[str, Any]) -> None:
     """Tiers and segments that rules name exist. Raises `Wrong`."""
     tiers = {level["id"] for level in loaded["tiers"]["levels"]} if loaded["tiers"] else set()
     segments = {one["id"] for one in loaded["segments"]}
-    sections = {name: loaded[name] for name in ("earn", "multipliers", "segments", "rewards")}
+    sections = {
+        name: loaded[name] for name in ("earn", "multipliers", "segments", "rewards", "discounts")
+    }
     sections["credit.cashback"] = loaded["credit"]["cashback"] if loaded["credit"] else []
     for section, rules in sections.items():
         for number, one in enumerate(rules):

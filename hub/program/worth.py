@@ -18,8 +18,9 @@ def worth_of(rules: Rules, points: int, currency: str) -> int | None:
 
 
 def _worth_of_one(rules: Rules, currency: str) -> Fraction | None:
-    if rules.paying is not None and currency in rules.paying.worth:
-        return Fraction(rules.paying.worth[currency], rules.paying.points)
+    worth = rules.paying.worth_in(currency) if rules.paying is not None else None
+    if rules.paying is not None and worth is not None:
+        return worth / rules.paying.points
     rewards = rules.rewards.values()
     each = [Fraction(r.amounts[currency], r.cost) for r in rewards if r.cost and currency in r.amounts]
     return max(each, default=None)

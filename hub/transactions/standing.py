@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from hub.bulk import arrays, run, unnest
+from hub.program.birthdays import occasions
 from hub.program.climb import Change, Climb, Progress, replay
 from hub.program.history import in_order
 from hub.program.ladder import Ladder
-from hub.program.rules import Rules, in_force
+from hub.program.rules import Buyer, Rules, in_force
 from hub.program.segments import Member, belongs_to
 from hub.transactions import past
 from hub.transactions.past import Known
@@ -60,6 +61,17 @@ def of_member(
         tags=member.tags,
         joined=member.joined,
     )
+
+
+def buyer_of(
+    session: Session, program_id: int, versions: Sequence[Rules], root: int, at: datetime
+) -> Buyer:
+    """Who a member, who is no alias, is to rules that ask who buys at a moment; which order it would be
+    is not looked at."""
+    member = past.known(session, program_id, [root], versions)[root]
+    rules, tier = in_force(versions, at), climbed(member, versions, at).tier
+    birthday = occasions(member.birthday, at, rules.time_zone)
+    return Buyer(tier, segments_of(member, rules, tier, at), birthday)
 
 
 def climbed(member: Known, versions: Sequence[Rules], until: datetime) -> Climb:

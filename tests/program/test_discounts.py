@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.program import document as documents
-from hub.program.discounts import spread, taken_off
+from hub.program.discounts import taken_off
 from hub.program.document import DocumentRefused
 from hub.program.earn import evaluate
-from hub.program.rules import Basket, BasketLine, Rules
+from hub.program.rules import Basket, BasketLine, Buyer, Rules
 from tests.program.test_earn import NOON
 
 CLOTHES: dict[str, Any] = {
@@ -54,27 +54,58 @@ def test_a_line_gets_the_discount_that_takes_most_off() -> None:
     assert [(o.amount, o.discount) for o in small] == [(5000, "all")]
 
 
-def test_the_last_cent_goes_to_the_line_that_lost_most() -> None:
+def test_the_odd_cents_go_to_the_first_lines_as_those_of_a_code_do() -> None:
     of = rules(earn=CLOTHES["earn"], discounts=[{"id": "all", "percent": "10"}])
-    found = taken_off(of, basket(("A", 333), ("B", 333), ("C", 334), currency="USD"))
-    assert [o.amount for o in found] == [33, 33, 34]
+    found = taken_off(of, basket(("A", 333), ("B", 333), ("C", 333), currency="USD"))
+    assert [o.amount for o in found] == [34, 33, 33]
 
 
-@given(
-    st.integers(0, 10**6),
-    st.lists(st.fractions(min_value=0, max_value=10**6, max_denominator=100), min_size=1, max_size=9),
-)
+def test_the_price_that_is_left_is_rounded_as_that_of_a_code_is() -> None:
+    of = rules(earn=CLOTHES["earn"], discounts=[{"id": "all", "percent": "15"}])
+    (found,) = taken_off(of, basket(("A", 1050), currency="USD"))
+    assert found.amount == 157  # 10.50 leaves 8.93
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=9), st.integers(1, 100))
 def test_parts_sum_to_the_whole_and_none_is_a_unit_off_its_share(
-    whole: int, weights: list[Fraction]
+    prices: list[int], percent: int
 ) -> None:
-    parts, total = spread(whole, weights), sum(weights, Fraction(0))
-    assert sum(parts) == (whole if total else 0)
-    assert all(
-        abs(part - whole * w / total) < 1 for part, w in zip(parts, weights, strict=True) if total
-    )
+    of = rules(earn=CLOTHES["earn"], discounts=[{"id": "all", "percent": str(percent)}])
+    found = taken_off(of, basket(*(("A", price) for price in prices), currency="USD"))
+    off = {o.line: o.amount for o in found}
+    left = sum(prices) - sum(off.values())
+    assert abs(left - Fraction(sum(prices) * (100 - percent), 100)) <= Fraction(1, 2)
+    near = Fraction(3, 2)  # the whole is rounded, and so is each part
+    assert all(abs(off.get(n, 0) - Fraction(p * percent, 100)) < near for n, p in enumerate(prices))
+    assert all(0 <= off.get(n, 0) <= price for n, price in enumerate(prices))
 
 
-@pytest.mark.parametrize("word", [{"tiers": ["gold"]}, {"orders": [1]}, {"budget": 5}])
-def test_a_discount_without_points_asks_nothing_of_the_buyer(word: dict[str, Any]) -> None:
-    with pytest.raises(DocumentRefused, match="a discount without points is for everybody"):
+FOR_SOME: list[tuple[dict[str, Any], Buyer]] = [
+    ({"tiers": ["gold"]}, Buyer(tier="gold")),
+    ({"segments": ["wholesale"]}, Buyer(segments=frozenset({"wholesale"}))),
+    ({"birthday": "month"}, Buyer(birthday=frozenset({"month"}))),
+]
+GROUPS: dict[str, Any] = {
+    "tiers": {"currency": "VND", "levels": [{"id": "gold", "name": "Gold", "from": "1"}]},
+    "segments": [{"id": "wholesale", "name": "Wholesale", "tags": ["wholesale"]}],
+}
+
+
+@pytest.mark.parametrize(("word", "buyer"), FOR_SOME)
+def test_a_discount_may_be_for_a_tier_a_group_or_a_birthday_and_nobody_is_in_none(
+    word: dict[str, Any], buyer: Buyer
+) -> None:
+    of = rules(**CLOTHES | GROUPS | {"discounts": [{"id": "x", "percent": "10", **word}]})
+    assert [o.amount for o in taken_off(of, basket(("A", 8000)), buyer)] == [800]
+    assert taken_off(of, basket(("A", 8000))) == []
+
+
+@pytest.mark.parametrize("word", [{"every_nth": 3}, {"orders": [1]}, {"budget": 5}])
+def test_a_discount_counts_no_orders_and_no_points(word: dict[str, Any]) -> None:
+    with pytest.raises(DocumentRefused, match="belongs to rules of points, not to a discount"):
         documents.check({**CLOTHES, "discounts": [{"id": "x", "percent": "5", **word}]})
+
+
+def test_a_discount_for_a_group_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DocumentRefused, match="there is no segment 'whole'"):
+        documents.check({**CLOTHES, "discounts": [{"id": "x", "percent": "5", "segments": ["whole"]}]})

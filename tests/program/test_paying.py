@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.program import document as documents
+from hub.program.document import DocumentRefused
 from hub.program.paying import quote
 from hub.program.rules import PointsAsMoney
 
@@ -81,3 +82,28 @@ def test_nobody_gets_more_than_there_is(
     assert found.points % rules.step == 0
     again = quote(rules, asked=found.points, balance=balance, currency="USD", bill=bill)
     assert not found.points or (again.points, again.off, again.why) == (found.points, found.off, None)
+
+
+def test_points_are_worth_as_much_elsewhere_by_the_rate_rounded_down() -> None:
+    rules = terms(points=100, worth={"USD": "1"}, rates={"JPY": "113.2", "KWD": "0.3075"})
+    offs = {c: quote(rules, asked=500, balance=500, currency=c).off for c in ("USD", "JPY", "KWD")}
+    assert offs == {"USD": 500, "JPY": 566, "KWD": 1537}  # 1.5375 dinars
+    assert quote(rules, asked=50, balance=50, currency="JPY").off == 56
+    assert quote(rules, asked=50, balance=50, currency="EUR").why == "currency_has_no_worth"
+    paid = quote(rules, asked=500, balance=500, currency="JPY", bill=300)
+    assert (paid.points, paid.off, paid.why) == (265, 299, "bill_too_small")
+
+
+@pytest.mark.parametrize(
+    ("worth", "rates", "said"),
+    [
+        ({"USD": "1", "EUR": "1"}, {"JPY": "113.2"}, "rates are counted from one currency"),
+        ({"USD": "1"}, {"USD": "1"}, "the currency of worth needs no rate"),
+        ({"USD": "1"}, {"JPY": "0"}, "must be more than 0"),
+    ],
+)
+def test_a_rate_leads_from_one_currency_to_another(
+    worth: dict[str, str], rates: dict[str, str], said: str
+) -> None:
+    with pytest.raises(DocumentRefused, match=said):
+        terms(points=100, worth=worth, rates=rates)

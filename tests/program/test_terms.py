@@ -168,6 +168,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
     PointsAsMoney: {
         "points": 7,
         "worth": {"VND": 7_000},
+        "rates": {"USD": Fraction(7, 700)},
         "step": 7,
         "least": 7,
         "most": 77,

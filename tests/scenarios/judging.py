@@ -24,9 +24,11 @@ KNOWN_STEP = frozenset(
         "entries",
         "basis",
         "discount",
+        "discount_currency",
         "applied_points",
         "allowed",
         "expiring",
+        "notified",
         "spent_by",
         "referrer_credit",
         "vouchers",
@@ -104,6 +106,10 @@ def _refuse_strange(scenario: Mapping[str, Any]) -> None:
         strange = sorted(set(step).difference(KNOWN_STEP))
         if strange:
             raise Unsupported(f"expected.{strange[0]}: the product has nothing like it yet")
+    in_money = "stored_value" in scenario["program"]["rules"]
+    for step in scenario["expected"].get("steps", []):
+        if not in_money and any("." in str(step.get(name, 0)) for name in ("points", "balance")):
+            raise Unsupported("expected.points: points are whole, by design")
     strange = sorted(set(scenario["expected"].get("final", {})).difference(KNOWN_FINAL))
     if strange:
         raise Unsupported(f"expected.final.{strange[0]}: the product has nothing like it yet")

@@ -101,7 +101,10 @@ def add(made: dict[str, Any], scenario: Rule, earn: Earn) -> None:
     levels = [*_by_tier(rules), *levels, *({"name": name} for name in sorted(granted.difference(named)))]
     if levels:
         made["tiers"] = _ladder(tiers, levels, currency)
-    groups = sorted({one for rule in rules.get("earn", []) for one in rule.get("segments", [])})
+    groups = sorted(
+        {one for rule in rules.get("earn", []) for one in rule.get("segments", [])}
+        | {one for reward in rules.get("rewards", []) for one in reward.get("customer_groups", [])}
+    )
     if groups:
         made["segments"] = [{"id": segment_id(one), "name": one, "tags": [one]} for one in groups]
 

@@ -41,11 +41,13 @@ POINTS_BACK: dict[str, str] = {
     "in_proportion": "share",
     "never": "never",
 }
+REFUND_ROUNDING = {"none": None, "2 decimals": None}
+"""Where nothing is said of decimals, points are whole after it as before it; a number that is not is refused."""
 SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
      "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress",
      "lots_by", "payer_balance_never_negative", "stored_value",
-     "allocate"}
+     "allocate", "notifications"}
 )  # fmt: skip
 
 
@@ -76,11 +78,16 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "rewards": [
             _reward(reward, scenario["currency"], _applied(scenario))
             for reward in rules.get("rewards", [])
-            if not _is_automatic(reward)
+            if not _is_automatic(reward, _applied(scenario))
         ],
-        "discounts": [_discount(reward) for reward in rules.get("rewards", []) if _is_automatic(reward)],
-        "paying": _paying(rules.get("redeem", {}), scenario["currency"]),
+        "discounts": [
+            _discount(reward, scenario["currency"])
+            for reward in rules.get("rewards", [])
+            if _is_automatic(reward, _applied(scenario))
+        ],
+        "paying": _paying(rules.get("redeem", {}), scenario["currency"], _rates(scenario)),
         "actions": [_action(rule) for rule in acts],
+        "notices": [_notice(said) for said in rules.get("notifications", [])],
         "referral": _referral(rules.get("referral", {}), scenario["currency"]),
         "credit": _credit(back, scenario["currency"]) if rules.get("stored_value") or back else None,
     }
@@ -142,6 +149,8 @@ def _refund(rules: Rule) -> dict[str, Any]:
             points["negative"] = "debt" if value else "forgive"
         elif name == "return_spent":
             _word(POINTS_BACK, value, "refund.return_spent")  # said in [redeem]
+        elif name == "round":
+            _word(REFUND_ROUNDING, value, "refund.round")
         else:
             raise Unsupported(f"refund.{name}: the product has no such rule yet")
     return points
@@ -216,6 +225,18 @@ def _action(rule: Rule) -> dict[str, Any]:
         made |= window
     rest.pop("enabled", None)
     _all_read(rest, "earn event")
+    return made
+
+
+def _notice(said: Rule) -> dict[str, Any]:
+    """What is told of is called by its mark."""
+    rest = dict(said)
+    kind = rest.pop("on")
+    if kind == "points_reach":
+        made = {"id": str(rest["points"]), "points": rest.pop("points")}
+    else:
+        made = {"id": kind, "on": _word({"create": "joined"}, kind, "notifications.on")}
+    _all_read(rest, "notifications")
     return made
 
 
@@ -479,7 +500,16 @@ PAYING = {
 PAYING_MONEY = {"amount": "worth", "min_discount": "min_off", "max_discount": "max_off"}
 
 
-def _paying(rules: Rule, currency: str) -> dict[str, Any] | None:
+def _rates(scenario: Rule) -> dict[str, str]:
+    """What the programme says a currency is worth: carts that name a rate agree on it."""
+    rates: dict[str, str] = {}
+    for event in scenario["events"]:
+        if "rate" in event and rates.setdefault(event["cart_currency"], event["rate"]) != event["rate"]:
+            raise Unsupported("quote_redeem.rate: the programme has one rate for a currency")
+    return rates
+
+
+def _paying(rules: Rule, currency: str, rates: Mapping[str, str]) -> dict[str, Any] | None:
     """Points as money. A bill is never paid beyond itself here, so that limit need not be said."""
     rest = dict(rules)
     if rest.get("max") == "order_total":
@@ -490,6 +520,8 @@ def _paying(rules: Rule, currency: str) -> dict[str, Any] | None:
         rest |= {"points": 1, "amount": "1"}
     made: dict[str, Any] = {PAYING[name]: rest.pop(name) for name in PAYING if name in rest}
     made |= {PAYING_MONEY[name]: {currency: rest.pop(name)} for name in PAYING_MONEY if name in rest}
+    if rates:
+        made["rates"] = dict(rates)
     if "max_percent" in made:
         made["max_percent"] = str(made["max_percent"])
     _all_read(rest, "redeem")
@@ -507,19 +539,28 @@ REWARD_WORDS = {
 }
 
 
-def _is_automatic(reward: Rule) -> bool:
-    """A share off some goods that nobody has to ask for."""
-    return (
-        bool(reward.get("automatic")) and "cost_points" not in reward and reward.get("type") == "percent"
-    )
+def _is_automatic(reward: Rule, applied: set[str]) -> bool:
+    """A share off some goods that nobody has to ask for: it costs no points and has no code."""
+    asked_for = "cost_points" in reward or "code" in reward or reward.get("id") in applied
+    return not asked_for and reward.get("type") == "percent"
 
 
-def _discount(reward: Rule) -> dict[str, Any]:
+def _discount(reward: Rule, currency: str) -> dict[str, Any]:
     rest = {name: value for name, value in reward.items() if name not in {"automatic", "type"}}
     made = {"id": rest.pop("id").lower(), "percent": rest.pop("value")}
     made |= {name: list(rest.pop(name)) for name in ("categories", "skus", "tags") if name in rest}
+    if "customer_groups" in rest:
+        made["segments"] = [tiers.segment_id(one) for one in rest.pop("customer_groups")]
+    ends = {ours: rest.pop(word) for word, ours in DISCOUNT_ENDS.items() if word in rest}
+    if ends:
+        made["windows"] = [{name: _through(moment) for name, moment in ends.items()}]
+    if "min_order_total" in rest:
+        made["minimum"] = {currency: rest.pop("min_order_total")}
     _all_read(rest, "rewards")
     return made
+
+
+DISCOUNT_ENDS = {"starts_at": "from", "ends_at": "until"}
 
 
 def _applied(scenario: Rule) -> set[str]:

@@ -26,13 +26,15 @@ from hub.canonical import CustomerRef, Sale
 from hub.connect import add_channel
 from hub.connector import CreateCode, Inbound
 from hub.desk import discounts
+from hub.desk.discounts import Quoted
 from hub.desk.place import Desk
+from hub.desk.points import bring_to
 from hub.desk.rewards import offers, quoted, take_back
 from hub.desk.simulate import Cart
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
-from hub.members import expiring, view
+from hub.members import expiring, notices, view
 from hub.members.resolve import Mention, resolve
 from hub.members.switch import switch_off
 from hub.money import from_minor, to_minor_exact
@@ -128,6 +130,8 @@ class World(Standings, Carts):
         """Order -> (till, external id, customer)."""
         self.codes: dict[str, dict[str, str]] = {}
         """Order -> redemption -> the code that points bought for it."""
+        self._told = notices.BEGINNING
+        """How far the list of whom to tell was read."""
         self.said: dict[str, Any] = {}
         """What the last event was answered with, besides points."""
         self.told: dict[int, list[Message]] = {}
@@ -283,6 +287,8 @@ class World(Standings, Carts):
         mark = self.mark()
         refused = play(event)
         self._say_credit(mark)
+        if self.rules.notices:
+            self._say_whom_to_tell()
         if self.by_payer:
             self.said["spent_by"] = self.spent_by(mark)
         return refused
@@ -334,14 +340,16 @@ class World(Standings, Carts):
                 raise Unsupported("order_paid.lines: store credit is collected, not sold")
         if "pos" in event:
             wish["fields"]["place"] = {"location": event["pos"]}
+        self._say_what_a_code_takes_off(event)
         if self.rules.discounts:
-            self.said["discount"] = self._taken_off(wish, name)
+            found = self._by_itself(wish, name, event.get("customer", "C1"))
+            self.said["discount"] = from_minor(found.off, self.currency)
         sold = till.place_sale(wish)
         self.orders[event["order"]] = (name, sold["external_id"], event.get("customer") or "")
         self._send(event, name)
         return None
 
-    def _taken_off(self, wish: Mapping[str, Any], name: str) -> Decimal:
+    def _by_itself(self, wish: Mapping[str, Any], name: str, customer: str) -> Quoted:
         """What the product takes off a bill by itself, asked before it is made out."""
         _, channel = self._till(name)
         asking = QuietTill(self.currency, now=lambda: self.now)
@@ -350,11 +358,10 @@ class World(Standings, Carts):
         connector = connector_of(self.runtime, channel)
         (sale,) = connector.normalise(Inbound(topic, headers, body, self.now))
         assert isinstance(sale, Sale)
-        cart = Cart(sale.currency, sale.lines, self.now, channel="generic_pos")
         with self.runtime.sessions.begin() as session:
-            desk = Desk(self.runtime, session, self.program, "scenario")
-            found = discounts.quoted(desk, cart)
-        return from_minor(discounts.total(found), self.currency)
+            member = view.by_id(session, self._member(session, customer)).public_id
+            cart = Cart(sale.currency, sale.lines, self.now, channel="generic_pos", member=member)
+            return discounts.quoted(self._desk(session), cart)
 
     def _cart_line(self, line: Mapping[str, Any]) -> dict[str, Any]:
         return _line(line)
@@ -491,6 +498,25 @@ class World(Standings, Carts):
         if event["name"] in JOINING:
             self.joins(event["customer"])
 
+    def _on_card_created(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer"})
+        with self.runtime.sessions.begin() as session:
+            self._member(session, event["customer"])
+        self.joins(event["customer"])
+
+    def _on_set_points(self, event: Event) -> None:
+        _only(event, {"type", "seq", "at", "customer", "points"})
+        with self.runtime.sessions.begin() as session:
+            desk, member = self._desk(session), self._member(session, event["customer"])
+            bring_to(desk, member, event["points"], reason="scenario", key=f"set-{event['seq']}")
+
+    def _say_whom_to_tell(self) -> None:
+        with self.runtime.sessions() as session:
+            later = datetime.now(UTC) + notices.SETTLED
+            page = notices.after(session, self.program.id, self.rules, self._told, later)
+        self._told = page.place
+        self.said["notified"] = [one.notice for one in page.notices]
+
     def _on_referral_link(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "referrer", "referee"})
         self._refer(event["referrer"], event["referee"])
@@ -541,7 +567,7 @@ class World(Standings, Carts):
                 event["customer"], reward_id(event["reward"]), key, order=event.get("order")
             )
         if event.get("accept_partial") and self.rules.paying is not None:
-            points = self._quoted(event["customer"], points, None).points
+            points = self._quoted(event["customer"], Payment(points, self.currency)).points
         return self._spend(event["customer"], points, key, event.get("order"))
 
     def _spend(self, customer: str, points: int, key: str, order: str | None) -> str | None:
@@ -551,11 +577,17 @@ class World(Standings, Carts):
         return self._redeem(customer, POINTS, key, Payment(points, self.currency), order=order)
 
     def _on_quote_redeem(self, event: Event) -> None:
-        _only(event, {"type", "seq", "at", "customer", "requested_points", "order_total"})
-        total = event.get("order_total")
-        bill = None if total is None else to_minor_exact(Decimal(total), self.currency)
-        found = self._quoted(event.get("customer", "C1"), event["requested_points"], bill)
-        self.said = {"applied_points": found.points, "discount": from_minor(found.off, self.currency)}
+        _only(event, {"type", "seq", "at", "customer", "requested_points", "order_total",
+                      "cart_currency", "rate"})  # fmt: skip
+        total, currency = event.get("order_total"), event.get("cart_currency", self.currency)
+        bill = None if total is None else to_minor_exact(Decimal(total), currency)
+        payment = Payment(event["requested_points"], currency, bill)
+        found = self._quoted(event.get("customer", "C1"), payment)
+        self.said = {
+            "applied_points": found.points,
+            "discount": from_minor(found.off, currency),
+            "discount_currency": currency,
+        }
 
     def _on_check_min_redeem(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer", "points"})
@@ -565,10 +597,9 @@ class World(Standings, Carts):
         found = quote(self.rules.paying, asked=asked, balance=asked, currency=self.currency)
         self.said = {"allowed": found.points == asked}
 
-    def _quoted(self, customer: str, points: int, bill: int | None) -> Quote:
+    def _quoted(self, customer: str, payment: Payment) -> Quote:
         with self.runtime.sessions.begin() as session:
             desk = Desk(self.runtime, session, self.program, "scenario")
-            payment = Payment(points, self.currency, bill)
             try:
                 return quoted(desk, self._member(session, customer), payment)
             except NoSuchReward:

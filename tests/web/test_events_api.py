@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import requests
 
+from hub.desk import tiers as desk_tiers
+from hub.desk.place import Desk
 from hub.program import store
 from hub.web import keys
 from tests.actions.conftest import DOCUMENT
@@ -96,7 +98,31 @@ def test_a_till_asks_what_a_cart_gets_off_without_points(hub: Hub) -> None:
     }
     answer = ask(hub, "discounts/quote", scopes=("simulate",), **cart)
     assert answer.json() == {
-        "off": 20_000, "currency": "VND", "lines": [{"line": 1, "off": 20_000, "discount": "shoes"}],
+        "off": 20_000, "left": 580_000, "currency": "VND",
+        "lines": [{"line": 1, "off": 20_000, "discount": "shoes"}],
     }  # fmt: skip
     missing = ask(hub, "discounts/quote", scopes=("simulate",), **cart, channel="chn_nobody")
     assert missing.status_code == 404
+
+
+def test_a_discount_of_a_group_is_for_its_members_alone(hub: Hub) -> None:
+    document = {
+        **DOCUMENT,
+        "segments": [{"id": "wholesale", "name": "Wholesale", "tags": ["wholesale"]}],
+        "discounts": [{"id": "trade", "percent": "10", "segments": ["wholesale"]}],
+    }
+    ask(hub, "events", phone="0912345678", event="review", key="a")
+    (ann,) = hub.rows("SELECT id, public_id FROM members")
+    with hub.runtime.sessions.begin() as session:
+        now = hub.runtime.clock()
+        store.add_version(session, hub.program, document, effective_from=now, now=now, actor="test")
+    cart: dict[str, Any] = {"currency": "VND", "lines": [{"net": 80_000}]}
+    quotes = [ask(hub, "discounts/quote", scopes=("simulate",), **cart, member=ann.public_id)]
+    with hub.runtime.sessions.begin() as session:
+        desk = Desk(hub.runtime, session, hub.program, "test")
+        desk_tiers.tag(desk, ann.id, "wholesale", on=True)
+    quotes.append(ask(hub, "discounts/quote", scopes=("simulate",), **cart, member=ann.public_id))
+    quotes.append(ask(hub, "discounts/quote", scopes=("simulate",), **cart))
+    assert [one.json()["off"] for one in quotes] == [0, 8000, 0]
+    missing = ask(hub, "discounts/quote", scopes=("simulate",), **cart, member="mem_nobody")
+    assert (missing.status_code, "member" in missing.json()["detail"].lower()) == (404, True)

@@ -12,6 +12,7 @@ from hub.web.api import (
     expiring,
     lists,
     members,
+    notices,
     redemptions,
     simulation,
     tiers,
@@ -30,7 +31,7 @@ def install(app: Flask) -> None:
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.spec.options["security"] = [{"key": []}]
     parts = (
-        members, redemptions, transactions, lists, events, expiring, discounts, simulation, tiers,
+        members, redemptions, transactions, lists, events, expiring, notices, discounts, simulation, tiers,
     )  # fmt: skip
     for part in parts:
         api.register_blueprint(part.blueprint)

@@ -28,6 +28,7 @@ class DiscountAnswer(Schema):
     """What a cart gets off."""
 
     off = fields.Integer(metadata={"description": "minor units in all"})
+    left = fields.Integer(metadata={"description": "what remains of lines and shipping, without tax"})
     currency = fields.String()
     lines = fields.List(fields.Nested(OffSchema))
 
@@ -37,11 +38,12 @@ class DiscountAnswer(Schema):
 @blueprint.arguments(CartSchema)
 @blueprint.response(200, DiscountAnswer)
 def quote(wish: dict[str, Any]) -> dict[str, Any]:
-    """What the programme's `[[discounts]]` take off this cart, line by line. Changes nothing."""
+    """What the programme's `[[discounts]]` take off this cart for this member, line by line. Changes
+    nothing; a discount for a tier or group needs `member`."""
     with transaction() as session:
         desk = Desk(runtime(), session, caller().program, caller().actor)
         try:
             found = discounts.quoted(desk, cart_of(wish, now()))
-        except LookupError:
-            raise not_found("channel") from None
-    return {"off": discounts.total(found), "currency": wish["currency"], "lines": found}
+        except LookupError as missing:
+            raise not_found("member" if missing.args[0] == wish["member"] else "channel") from None
+    return {"off": found.off, "left": found.left, "currency": wish["currency"], "lines": found.lines}
