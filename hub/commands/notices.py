@@ -16,7 +16,7 @@ def command(program: str | None, as_json: bool) -> None:
     """Whom the programme's notices are for, up to a minute ago, oldest first."""
     from dataclasses import asdict
 
-    from hub.members import notices
+    from hub.desk import notices
     from hub.program import store
     from hub.program.rules import in_force
 

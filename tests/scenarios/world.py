@@ -25,7 +25,7 @@ from hub.bulk import run
 from hub.canonical import CustomerRef, Sale
 from hub.connect import add_channel
 from hub.connector import CreateCode, Inbound
-from hub.desk import discounts
+from hub.desk import discounts, notices
 from hub.desk.discounts import Quoted
 from hub.desk.place import Desk
 from hub.desk.points import bring_to
@@ -34,7 +34,7 @@ from hub.desk.simulate import Cart
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
 from hub.ledger.verify import verify
-from hub.members import expiring, notices, view
+from hub.members import expiring, view
 from hub.members.resolve import Mention, resolve
 from hub.members.switch import switch_off
 from hub.money import from_minor, to_minor_exact

@@ -12,9 +12,9 @@ import pytest
 import requests
 from sqlalchemy import text
 
+from hub.desk import notices
 from hub.desk import points as desk_points
 from hub.desk.place import carry_out
-from hub.members import notices
 from hub.program import store
 from hub.program.rules import Rules, in_force
 from hub.web import keys

@@ -7,9 +7,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
+from hub.desk import notices
+from hub.desk.notices import BEGINNING, Place
 from hub.i18n import gettext as _
-from hub.members import notices
-from hub.members.notices import BEGINNING, Place
 from hub.program import store
 from hub.program.rules import in_force
 from hub.web.api.door import ApiBlueprint, Strict, now, transaction
