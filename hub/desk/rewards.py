@@ -129,7 +129,7 @@ def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) ->
     with the voucher's state by now; again, it changes nothing. Raises `LookupError` and `AlreadyUsed`."""
     costs = Costs(desk.session, desk.program.id, desk.runtime.chain_key, now)
     known = channels.of_program(desk.session, desk.program.id)
-    members = taking_back.begin(costs, redemption_id, known, desk.actor)
+    members = taking_back.begin(costs, redemption_id, known, desk.actor, _rules(desk))
     if members is not None:
         desk.note("redemption.taken_back", redemption_id)
         desk.tell_balances(members)

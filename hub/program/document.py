@@ -137,6 +137,7 @@ def rules(
         hold_minutes=loaded["redeem"]["hold_minutes"],
         code_prefix=loaded["redeem"]["code_prefix"],
         double_use=loaded["redeem"]["double_use"],
+        unused=loaded["redeem"]["unused"],
         points_back=loaded["redeem"]["points_back"],
         when_cancelled=loaded["redeem"]["when_cancelled"],
         grace_days=loaded["redeem"]["grace_days"],

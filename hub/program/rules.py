@@ -275,7 +275,11 @@ class Rules:
     hold_minutes: int = 15
     code_prefix: str = "HUB"
     """What the codes begin with, so that a merchant of several programmes knows whose they are (F1)."""
-    double_use: Literal["take_again", "absorb"] = "take_again"
+    double_use: Literal["take_again", "absorb", "flag"] = "take_again"
+    """A code used more than once: each use costs the member its points, the shop bears it, or a person
+    decides (rules.md E2)."""
+    unused: Literal["points_back", "lost"] = "points_back"
+    """Points of a code that nobody used, when its day has passed or it was taken back."""
     points_back: Literal["full", "share", "never"] = "full"
     """When the order that used a code is refunded, the points that bought it come back: once nothing of
     the order is left, in proportion, or not at all."""

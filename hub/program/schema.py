@@ -233,8 +233,9 @@ class RedeemSchema(_Strict):
     hold_minutes = fields.Integer(strict=True, load_default=15, validate=validate.Range(1, 7 * 24 * 60))
     code_prefix = fields.String(load_default="HUB", validate=_code_prefix)
     double_use = fields.String(
-        load_default="take_again", validate=validate.OneOf(["take_again", "absorb"])
+        load_default="take_again", validate=validate.OneOf(["take_again", "absorb", "flag"])
     )
+    unused = _choice("points_back", "lost", default="points_back")
     points_back = _choice("full", "share", "never", default="full")
     when_cancelled = _choice("reopen", "points_back", default="reopen")
     grace_days = fields.Integer(strict=True, load_default=30, validate=validate.Range(0, MAX_DAYS))

@@ -38,6 +38,8 @@ def returning(rules: Rules) -> Iterator[str]:
     }[rules.points_back]
     if rules.points_back != "never" and rules.grace_days and not rules.expiry.is_never:
         yield _("Such points live at least {time} more.", time=days(rules.grace_days))
+    if rules.unused == "lost":
+        yield _("Points of a code that nobody used in time are lost.")
 
 
 def lasting(rules: Rules) -> Iterator[str]:

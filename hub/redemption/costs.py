@@ -18,6 +18,11 @@ from hub.redemption.voucher import Spent, Voucher
 ACTOR = "hub:vouchers"
 
 
+def policy_of(voucher: Voucher, rules: Rules) -> str:
+    """What becomes of uses beyond the first: `take_again`, `absorb`, or `flag`: a person decides."""
+    return voucher.decided or rules.double_use
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Brings the points behind vouchers to what their uses say (rules.md E2, B5)."""
@@ -29,12 +34,12 @@ class Costs:
 
     def settle(self, voucher: Voucher, uses: Sequence[Bill], rules: Rules) -> set[int]:
         """`uses`: the present ones, the winner first. Returns the members whose points changed."""
-        if voucher.redemption_state == "held":
-            return set()
         prices = [kept(rules, voucher.points, bill) for bill in uses]
-        standing = 0 if voucher.redemption_state == "released" else voucher.points
-        wanted = prices[0] if prices else standing
-        further = sum(prices[1:]) if rules.double_use == "take_again" else 0
+        spent = voucher.redemption_state == "committed"
+        standing = voucher.points if spent else 0
+        wanted = prices[0] if prices and spent else standing
+        takes = spent and policy_of(voucher, rules) == "take_again"
+        further = sum(prices[1:]) if takes else 0
         step = {"code": "code_used_again", "points": "0", "uses": len(uses)}
         members = set(self._bring(voucher, voucher.again, voucher.again_subject, further, step))
         grace = timedelta(days=rules.grace_days) if rules.grace_days else None

@@ -14,7 +14,7 @@ from hub.ids import new_code, new_id
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.rewards import ends
-from hub.redemption.taking_back import code_pushes
+from hub.redemption.telling import code_pushes
 from hub.redemption.uses import code_key
 
 

@@ -11,8 +11,8 @@ from hub.bulk import run
 from hub.program.pricing import Cart, Priced, price
 from hub.redemption.uses import code_key
 
-_STATES = {"used": "code_used", "revoked": "code_taken_back", "revoking": "code_taken_back",
-           "expired": "code_expired"}  # fmt: skip
+_STATES = {"used": "code_used", "used_late": "code_used", "revoked": "code_taken_back",
+           "revoking": "code_taken_back", "expiring": "code_expired", "expired": "code_expired"}  # fmt: skip
 
 
 def quote_code(

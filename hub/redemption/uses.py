@@ -17,11 +17,12 @@ from hub.bulk import arrays, run, unnest
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program.returning import Bill
-from hub.program.rules import in_force
-from hub.redemption import taking_back
+from hub.program.rules import Rules, in_force
+from hub.redemption import leaving, states
 from hub.redemption import voucher as voucher_rows
-from hub.redemption.costs import Costs
-from hub.redemption.taking_back import code_pushes, take_up_again
+from hub.redemption.costs import ACTOR, Costs, policy_of
+from hub.redemption.states import LEAVING, Event, Leaving
+from hub.redemption.telling import code_pushes
 from hub.redemption.voucher import Voucher
 from hub.transactions.judge import Situation
 from hub.transactions.post import Transaction
@@ -74,26 +75,33 @@ class Locked:
         members whose points changed."""
         if not self.vouchers:
             return set()
+        return self.settle_by(next(iter(situations.values())).versions, channels)
+
+    def settle_by(self, versions: Sequence[Rules], channels: Iterable[Channel]) -> set[int]:
+        """The same, by these versions of the programme."""
         self._store_uses()
-        found = self._uses()
-        everywhere = list(channels)
-        versions = next(iter(situations.values())).versions
-        costs = Costs(self.session, self.program_id, self.chain_key, self.now)
-        members: set[int] = set()
+        found, everywhere, members = self._uses(), list(channels), set[int]()
         for voucher in self.vouchers:
             uses = found.get(voucher.id, [])
-            present = [use for use in uses if use.present]
             # by the rules of the use that wins: neither arrival nor a later version changes that
-            deciding = present or uses
+            deciding = [use for use in uses if use.present] or uses
             rules = in_force(versions, deciding[0].placed_at) if deciding else versions[0]
-            if present and voucher.redemption_state == "released":
-                take_up_again(self.session, self.program_id, voucher)
-            cancelled = not present and bool(uses) and rules.when_cancelled == "points_back"
-            self._state(voucher, present, everywhere, cancelled=cancelled)
-            if voucher.state == "revoking":
-                taking_back.close(self.session, self.program_id, voucher)
-            members |= costs.settle(voucher, [_bill(use) for use in present], rules)
+            members |= self._settle_one(voucher, uses, rules, everywhere)
         return members
+
+    def _settle_one(
+        self, voucher: Voucher, uses: Sequence[Any], rules: Rules, channels: Sequence[Channel]
+    ) -> set[int]:
+        present = [use for use in uses if use.present]
+        cancelled = not present and bool(uses) and rules.when_cancelled == "points_back"
+        self._state(voucher, present, channels, cancelled=cancelled)
+        if voucher.state in LEAVING:
+            leaving.close(self.session, self.program_id, voucher, rules, self.now)
+        if present:
+            charged = not voucher.is_late or policy_of(voucher, rules) == "take_again"
+            leaving.take_up(self.session, self.program_id, voucher, charged=charged)
+        costs = Costs(self.session, self.program_id, self.chain_key, self.now)
+        return costs.settle(voucher, [_bill(use) for use in present], rules)
 
     def _store_uses(self) -> None:
         """Which of the batch's sales carry which code, and whether they count."""
@@ -138,29 +146,42 @@ class Locked:
     ) -> None:
         """Used revokes the code elsewhere at once. Unused again re-opens it everywhere or, where its
         points are to come back, revokes it everywhere, where it was used too: never both (E3)."""
-        state = _next_state(voucher.state, used=bool(present), cancelled=cancelled)
-        run(
-            self.session,
-            "UPDATE vouchers SET state = :state, uses = :uses WHERE id = :id",
-            {"state": state, "uses": len(present), "id": voucher.id},
-        )
-        run(
-            self.session,
-            "UPDATE voucher_uses SET wins = (transaction_id IS NOT DISTINCT FROM :winner) WHERE voucher_id = :id",
-            {"winner": present[0].transaction_id if present else None, "id": voucher.id},
-        )
-        used_in = {row.channel_id for row in present}
-        if state == voucher.state and {row.transaction_id for row in present} == voucher.present:
+        moved = self._move(voucher, used=bool(present), cancelled=cancelled)
+        self._note_uses(voucher, present)
+        if not moved and {row.transaction_id for row in present} == voucher.present:
             return
-        if state == "live":
+        if voucher.state == "live":
             self._plan_anew(voucher)
-        topic = "create_code" if state == "live" else "revoke_code"
-        voucher.state = state
+        topic = "create_code" if voucher.state == "live" else "revoke_code"
+        used_in = {row.channel_id for row in present}
         elsewhere = [c for c in channels if c.id not in used_in]
         deliveries.enqueue(
             self.session, code_pushes(self.program_id, voucher.public_id, topic, elsewhere)
         )
         self._mark_used(voucher, used_in)
+
+    def _move(self, voucher: Voucher, *, used: bool, cancelled: bool) -> bool:
+        event: Event = "use_seen" if used else "use_cancelled" if cancelled else "use_gone"
+        why: Leaving | None = "cancelled" if event == "use_cancelled" else None
+        after = states.move(self.session, voucher.id, event, ACTOR, why)
+        if after is None:
+            return False
+        voucher.state, voucher.leaving = after, why or voucher.leaving
+        return True
+
+    def _note_uses(self, voucher: Voucher, present: Sequence[Any]) -> None:
+        """How many there are, and which of them wins."""
+        run(
+            self.session,
+            "UPDATE vouchers SET uses = :uses WHERE id = :id AND uses <> :uses",
+            {"uses": len(present), "id": voucher.id},
+        )
+        run(
+            self.session,
+            """UPDATE voucher_uses SET wins = (transaction_id IS NOT DISTINCT FROM :winner)
+               WHERE voucher_id = :id AND wins <> (transaction_id IS NOT DISTINCT FROM :winner)""",
+            {"winner": present[0].transaction_id if present else None, "id": voucher.id},
+        )
 
     def _plan_anew(self, voucher: Voucher) -> None:
         """Open again: until a channel says that it has the code, nobody may take it for gone there (an
@@ -179,15 +200,6 @@ class Locked:
                WHERE voucher_id = :id AND channel_id = ANY(:channels)""",
             {"id": voucher.id, "channels": sorted(used_in)},
         )
-
-
-def _next_state(state: str, *, used: bool, cancelled: bool) -> str:
-    """Every state with every event (rules.md E1): a use seen counts in each of them."""
-    if used:
-        return "used"
-    if cancelled and state in {"planned", "live", "used"}:
-        return "revoking"
-    return "live" if state == "used" else state
 
 
 def _bill(use: Any) -> Bill:

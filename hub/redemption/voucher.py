@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
+from hub.redemption.states import Leaving, State
 
 
 @dataclass(slots=True)
@@ -35,10 +36,16 @@ class Voucher:
     redemption_id: int
     member_id: int
     code_key: str
-    state: str
+    state: State
     uses: int
     points: int
     redemption_state: str
+    leaving: Leaving | None = None
+    """Why it is to go, or went."""
+    returned: bool = False
+    """Whether its points came back when it had gone."""
+    decided: str | None = None
+    """What a person decided about its further uses, whatever the programme says."""
     currency: str | None = None
     """Of store credit that bought it; None: points did."""
     price: Spent = field(default_factory=Spent)
@@ -47,6 +54,12 @@ class Voucher:
     """Further uses of the code."""
     present: set[int] = field(default_factory=set)
     """The sales that used it before this batch."""
+
+    @property
+    def is_late(self) -> bool:
+        """Used after its points had come back, and not because its order was cancelled for a while: what
+        that costs is a matter of the double-use policy (rules.md E4)."""
+        return self.state == "used_late" and self.returned and self.leaving != "cancelled"
 
     @property
     def price_subject(self) -> str:
@@ -69,8 +82,8 @@ def lock(session: Session, program_id: int, where: str, **parameters: Any) -> li
     load what was posted for them."""
     rows = run(
         session,
-        f"""SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses,
-                   r.points, r.state AS redemption_state, r.currency
+        f"""SELECT v.id, v.public_id, v.redemption_id, v.member_id, v.code_key, v.state, v.uses, v.leaving, v.returned,
+                   v.decided, r.points, r.state AS redemption_state, r.currency
             FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
             WHERE v.program_id = :program AND {where} ORDER BY v.id FOR NO KEY UPDATE OF v""",
         {"program": program_id, **parameters},

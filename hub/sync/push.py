@@ -37,6 +37,9 @@ from hub.errors import ChannelDown, Fault, Misconfigured
 from hub.outbox import channels, deliveries
 from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost
+from hub.redemption import states
+from hub.redemption.costs import ACTOR
+from hub.redemption.states import IN_USE, WORKING
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.sync.receive import kept_headers
@@ -367,9 +370,9 @@ def code_order(session: Session, channel: Channel, connector: Connector, voucher
            WHERE v.public_id = :voucher AND v.program_id = :program""",
         {"voucher": voucher_id, "channel": channel.id, "program": channel.program_id},
     )[0]
-    if voucher.state in {"planned", "live"}:
+    if voucher.state in WORKING:
         return _create(session, channel, connector, voucher)
-    if voucher.state == "used" and _used_here(session, voucher.id, channel.id):
+    if voucher.state in IN_USE and _used_here(session, voucher.id, channel.id):
         return NotNeeded("used_here")
     if voucher.here in {None, "revoked"}:
         return NotNeeded("not_here")
@@ -487,11 +490,18 @@ def _record_receipt(session: Session, delivery: Claimed, order: Order, receipt: 
             },
         )
         if state == "live":
-            run(
-                session,
-                "UPDATE vouchers SET state = 'live' WHERE public_id = :voucher AND state = 'planned'",
-                {"voucher": order.voucher_id},
-            )
+            _say_live(session, order.voucher_id)
+
+
+def _say_live(session: Session, voucher: str) -> None:
+    """The first channel that has a code makes it one that can be used."""
+    rows = run(
+        session,
+        "SELECT id FROM vouchers WHERE public_id = :voucher AND state = 'planned'",
+        {"voucher": voucher},
+    )
+    for row in rows:
+        states.move(session, row.id, "made", ACTOR)
 
 
 def _mark_failed(session: Session, delivery: Claimed) -> None:

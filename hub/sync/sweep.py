@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from contextlib import suppress
 from datetime import timedelta
 from types import FrameType
 
@@ -26,9 +25,6 @@ from hub.ledger.accounts import RootChanged
 from hub.ledger.write import LedgerBroken
 from hub.outbox import channels, deliveries
 from hub.program import store
-from hub.program.rules import in_force
-from hub.redemption import taking_back
-from hub.redemption.costs import Costs
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import having, lapsing, occasions, process, push, replays, standings
@@ -69,8 +65,9 @@ class Sweeper:
         replays.advance_all(self.runtime)
         self._ring()
         self._settle()
-        self._take_back()
         lapsing.let_go(self.runtime)
+        lapsing.expire(self.runtime)
+        lapsing.finish(self.runtime)
         having.buy_what_is_due(self.runtime)
         self._look()
         self._stand()
@@ -139,21 +136,6 @@ class Sweeper:
         standing.refresh(session, program_id, versions, members, self.runtime.clock())
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
-
-    def _take_back(self) -> None:
-        """Give back the points of codes that every channel has confirmed to be gone (rules.md E3)."""
-        with self.runtime.sessions() as session:
-            found = taking_back.confirmed(session)
-        for program_id, redemption in found:
-            with suppress(RootChanged), self.runtime.sessions.begin() as session:
-                now = self.runtime.clock()
-                rules = in_force(store.versions(session, store.by_id(session, program_id)), now)
-                costs = Costs(session, program_id, self.runtime.chain_key, now)
-                grace = timedelta(days=rules.grace_days)
-                members = taking_back.finish_confirmed(costs, redemption, grace)
-                its = channels.of_program(session, program_id)
-                pushes = process.balance_pushes(self.runtime, program_id, its, members)
-                deliveries.enqueue(session, pushes)
 
     def _pass_over(self, member: int, currency: str | None, error: LedgerBroken) -> None:
         """Nothing is written on top of a broken book, and the others do not wait for it."""

@@ -67,6 +67,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "negative": "forgive",
         "earn_date": "paid",
         "points_back": "never",
+        "unused": "lost",
         "rewards": {"r": Reward("r", "Tea", 7, perk="A tea")},
         "paying": PointsAsMoney(1, {"VND": 1000}),
         "actions": {"a": Action("a", "a review", 7)},

@@ -72,7 +72,7 @@ def test_a_commit_issues_one_code_for_every_shop_however_often_it_is_asked_for(r
     states = rig.market.rows("SELECT state FROM voucher_channels")
     assert [row.state for row in states] == ["live", "live"]
     assert (rig.balance(), rig.lots()) == (0, [])
-    assert rig.events(held.id) == ["held", "committed"]
+    assert rig.events(held.id) == ["held", "committed", "live"]
     assert rig.audit(held.id) == ["redemption.held", "redemption.made"]
 
 

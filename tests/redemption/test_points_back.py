@@ -203,7 +203,7 @@ def test_an_order_that_stands_again_costs_its_points_again(opened: Open) -> None
         shop.sweep()
         assert shop.points == 100
         shop.tell("a", SaleState.PAID)
-        assert (shop.state(), shop.points) == (("used", "committed"), 70)
+        assert (shop.state(), shop.points) == (("used_late", "committed"), 70)
         shop.tell("a", SaleState.CANCELLED)
         shop.sweep()
         assert shop.points == 100
@@ -221,7 +221,7 @@ def test_staff_take_an_unused_code_back_and_never_a_used_one(opened: Open) -> No
         with pytest.raises(LookupError):
             shop.desk(lambda desk: take_back(desk, "red_0"))
         shop.tell("late", SaleState.PAID)
-        assert (shop.state(), shop.points) == (("used", "committed"), 70)
+        assert (shop.state(), shop.points) == (("used_late", "committed"), 70)
         with pytest.raises(AlreadyUsed):
             shop.desk(lambda desk: take_back(desk, shop.redemption))
 

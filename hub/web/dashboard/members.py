@@ -57,6 +57,8 @@ VOUCHER_WORDS: Mapping[str, str] = {
     "planned": "on its way",
     "live": "can be used",
     "used": "used",
+    "used_late": "used too late",
+    "expiring": "its day has passed",
     "expired": "expired",
     "revoked": "taken back",
     "revoking": "being taken back",
