@@ -21,7 +21,7 @@ Leaving = Literal["cancelled", "taken_back", "expired"]
 REFUSED: None = None
 """An order carries the code: refunding or cancelling that order is what gives points back."""
 
-STATE_WORDS: Mapping[State, str] = {
+STATES: Mapping[State, str] = {
     "planned": "The code is made, and no channel has said that it has it.",
     "live": "It can be used in at least one channel.",
     "used": "An order carries it.",
@@ -31,7 +31,7 @@ STATE_WORDS: Mapping[State, str] = {
     "expiring": "Its day has passed: channels are told, and what they still have to tell is waited for.",
     "expired": "Nobody used it in time.",
 }
-EVENT_WORDS: Mapping[Event, str] = {
+EVENTS: Mapping[Event, str] = {
     "made": "A channel says that it has the code.",
     "use_seen": "An order carries it, paid or not.",
     "use_gone": "No order carries it any more, and it may be used again.",
@@ -54,7 +54,7 @@ _ROWS: Mapping[State, tuple[State | None, ...]] = {
 }  # fmt: skip
 
 TABLE: Mapping[State, Mapping[Event, State | None]] = {
-    state: dict(zip(EVENT_WORDS, row, strict=True)) for state, row in _ROWS.items()
+    state: dict(zip(EVENTS, row, strict=True)) for state, row in _ROWS.items()
 }
 """State -> event -> the state after it; None: refused."""
 

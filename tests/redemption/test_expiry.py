@@ -164,7 +164,12 @@ def test_a_code_open_again_after_its_day_is_not_made_anew(
     assert state(rig)[0] == "used"
     rig.tell("a", code, state=SaleState.CANCELLED)
     sent: list[str] = []
-    monkeypatch.setattr(ModelShop, "push", lambda _, command: sent.append(command.action) or Receipt())
+
+    def push(_shop: ModelShop, command: Command) -> Receipt:
+        sent.append(command.action)
+        return Receipt()
+
+    monkeypatch.setattr(ModelShop, "push", push)
     expire(rig)
     assert state(rig) == ("expired", "released")
     assert "create_code" not in sent

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from hub.redemption import states
-from hub.redemption.states import EVENT_WORDS, STATE_WORDS, TABLE, State
+from hub.redemption.states import EVENTS, STATES, TABLE, State
 from tests.people import add, new_ground
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +57,12 @@ def events(session: Session) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in rows]
 
 
-CELLS = list(product(STATE_WORDS, EVENT_WORDS))
+CELLS = list(product(STATES, EVENTS))
 
 
 def test_no_cell_is_empty() -> None:
     assert {(state, event) for state, row in TABLE.items() for event in row} == set(CELLS)
-    assert {after for row in TABLE.values() for after in row.values() if after} <= set(STATE_WORDS)
+    assert {after for row in TABLE.values() for after in row.values() if after} <= set(STATES)
     assert all(row["use_seen"] in states.IN_USE for row in TABLE.values())
 
 
@@ -84,7 +84,7 @@ def test_every_cell_holds_on_the_database_and_each_move_is_noted_once(
 
 def test_the_database_lets_a_voucher_go_nowhere_else(session: Session, voucher: int) -> None:
     allowed = {(state, after) for state, row in TABLE.items() for after in row.values()}
-    for before, after in product(STATE_WORDS, STATE_WORDS):
+    for before, after in product(STATES, STATES):
         put(session, voucher, before)
         point = session.begin_nested()
         try:
@@ -108,12 +108,12 @@ def test_why_a_code_leaves_is_kept_until_there_is_another_reason(session: Sessio
 
 def test_the_page_shows_the_same_table() -> None:
     page = (ROOT / "docs/redemption.md").read_text()
-    for event, words in EVENT_WORDS.items():
+    for event, words in EVENTS.items():
         assert f"| `{event}` | {words} |" in page
-    for state, words in STATE_WORDS.items():
+    for state, words in STATES.items():
         assert f"| `{state}` | {words} |" in page
         cells = [after or "refused" for after in TABLE[state].values()]
         shown = " | ".join("·" if cell == state else f"`{cell}`" for cell in cells)
         assert f"| **`{state}`** | {shown} |" in page
-    assert "| | " + " | ".join(f"`{event}`" for event in EVENT_WORDS) + " |" in page
-    assert len(re.findall(r"^\| \*\*`", page, re.MULTILINE)) == len(STATE_WORDS)
+    assert "| | " + " | ".join(f"`{event}`" for event in EVENTS) + " |" in page
+    assert len(re.findall(r"^\| \*\*`", page, re.MULTILINE)) == len(STATES)
