@@ -93,25 +93,35 @@ class Database:
         self._name = f"t_{self._label}_{os.getpid()}_{next(_numbers)}"
         with _administer(self._servers) as connection:
             connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {TEMPLATE}")
-        self._made = self._shape()
+        with self._enter() as connection:
+            self._made = self._shape(connection)
 
     def _clean(self) -> None:
-        with _administer(self._servers) as connection:
-            connection.execute(_END_SESSIONS, (self._name,))
-        if self._shape() == self._made:
-            empty_database(named(self._servers, self._name).database_url)
-        else:
-            self.drop()
+        with self._enter() as connection:
+            connection.execute(_END_SESSIONS)
+            if self._shape(connection) == self._made:
+                _empty(connection)
+                return
+        self.drop()
 
-    def _shape(self) -> str:
-        with _administer(named(self._servers, self._name)) as connection:
-            return str(connection.execute(_SHAPE).fetchone())
+    def _enter(self) -> psycopg.Connection[tuple[object, ...]]:
+        return _administer(named(self._servers, self._name))
+
+    def _shape(self, connection: psycopg.Connection[tuple[object, ...]]) -> str:
+        return str(connection.execute(_SHAPE).fetchone())
 
 
-def empty_database(url: str) -> None:
+def _empty(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """Remove all rows and start all numbers anew, triggers or not; the schema stays."""
-    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
-        connection.execute(_EMPTY)
+    (tables,) = connection.execute(_TABLES).fetchone() or ((),)
+    used = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT FROM {t})" for t in _names(tables))
+    rows = connection.execute(used.encode()).fetchall()
+    deletes = "".join(f"DELETE FROM {name};" for (name,) in rows)
+    connection.execute(f"SET session_replication_role = replica; {deletes} {_ANEW}".encode())
+
+
+def _names(found: object) -> list[str]:
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 @contextmanager
@@ -124,22 +134,15 @@ def copied_database(servers: Servers, label: str) -> Iterator[str]:
 
 
 _END_SESSIONS = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-_EMPTY = """
-DO $$
-DECLARE
-    name text;
-BEGIN
-    SET LOCAL session_replication_role = replica;  -- no triggers
-    SET LOCAL lock_timeout = '10s';
-    FOR name IN SELECT oid::regclass FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
-    LOOP
-        EXECUTE 'DELETE FROM ' || name;
-    END LOOP;
-    PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence;
-END $$
+_TABLES = """
+SELECT array_agg(oid::regclass::text) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+"""
+_ANEW = """
+SELECT setval(seqrelid, seqstart, false) FROM pg_sequence WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
 """
 _SHAPE = """
 SELECT md5(string_agg(what, ',' ORDER BY what)) FROM (
