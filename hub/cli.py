@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "event": "Events that earn points, and who brought whom.",
         "expiring": "Whose points expire next.",
         "notices": "Whom to tell what they reached.",
+        "staff": "Staff as tills name them, and the members they are.",
+        "alert": "What tills did that a person should look at.",
         "redeem": "Spend a member's points on a reward.",
         "redemption": "Points that are held: turn them into a code, or let them go.",
         "take-back": "Take an unused code back; its points return.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -166,6 +167,57 @@ def _connectors(value: Any) -> Mapping[str, str]:
     return value
 
 
+def _table_from_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Senseless(
+            _("must be an object as JSON, like {example}", example='{"send": "log"}')
+        ) from None
+
+
+def _sender(kinds: Mapping[str, tuple[str, ...]], texts: Sequence[str]) -> Kind:
+    """A table that says how messages are sent: `send` is one of the kinds, each with what it needs;
+    `texts` are the fields there are, besides `headers` and `port`."""
+
+    def check(value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise Senseless(_("must be a table of lines like {example}", example='send = "log"'))
+        for name, told in value.items():
+            _check_told(name, told, texts)
+        kind = value.get("send", "")
+        if kind not in kinds:
+            wanted = ", ".join(f'"{one}"' for one in kinds)
+            raise Senseless(_("has a send that is none of {kinds}", kinds=wanted))
+        for name in kinds[kind]:
+            if not value.get(name):
+                raise Senseless(_("needs {name} to send by {kind}", name=name, kind=kind))
+        return value
+
+    return Kind(_table_from_text, check)
+
+
+def _check_told(name: str, told: Any, texts: Sequence[str]) -> None:
+    if name == "headers":
+        if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
+            raise Senseless(_("has headers that are no table of texts"))
+    elif name == "port":
+        if isinstance(told, bool) or not isinstance(told, int) or not 1 <= told <= 65535:
+            raise Senseless(_("has a port that is none from 1 to 65535"))
+    elif name not in texts:
+        raise Senseless(_("does not know {name}", name=name))
+    elif not isinstance(told, str):
+        raise Senseless(_("has a {name} that is no text", name=name))
+    elif name == "security" and told not in _SECURITY:
+        raise Senseless(_("has a security that is none of {words}", words=", ".join(_SECURITY)))
+    elif name == "url" and _split(told, _GATEWAY).scheme not in ("http", "https"):
+        raise Senseless(_("has a url that is none like {example}", example=_GATEWAY))
+
+
+_SECURITY = ("starttls", "tls", "none")
+_GATEWAY = "https://sms.example.com/send"
+
+
 def _home() -> Path:
     return ROOT_DATA if os.geteuid() == 0 else Path(os.path.abspath("var"))
 
@@ -188,6 +240,11 @@ _REDIS = _url(("redis", "rediss", "unix"), "redis://host:6379/0")
 _LEVELS = _choice("debug", "info", "warning", "error")
 _FORMATS = _choice("auto", "console", "json")
 _SECONDS = _number(0.1, 60, whole=False)
+_SMS = _sender({"": (), "log": (), "http": ("url",)}, ("send", "url", "method", "body"))
+_MAIL = _sender(
+    {"": (), "log": (), "smtp": ("host", "sender")},
+    ("send", "host", "user", "password", "security", "sender"),
+)
 _CONNECTORS = Kind(_connectors_from_text, _connectors)
 
 
@@ -219,6 +276,8 @@ class Settings:
     keys: Annotated[tuple[str, ...], From("HUB_KEYS", _list(_key))] = field(default=(), repr=False)
     log_level: Annotated[str, From("HUB_LOG_LEVEL", _LEVELS)] = "info"
     log_format: Annotated[str, From("HUB_LOG_FORMAT", _FORMATS)] = "auto"
+    sms: Annotated[Mapping[str, Any], From("HUB_SMS", _SMS)] = field(default_factory=dict, repr=False)
+    mail: Annotated[Mapping[str, Any], From("HUB_MAIL", _MAIL)] = field(default_factory=dict, repr=False)
     connectors: Annotated[Mapping[str, str], From("HUB_CONNECTORS", _CONNECTORS)] = field(
         default_factory=dict
     )
@@ -351,6 +410,8 @@ def _masked(name: str, value: Any) -> str:
         return f"{len(value)} key(s)" if value else ""
     if name == "metrics_token":
         return "***" if value else ""
+    if name in ("sms", "mail"):
+        return " ".join(f"{key}={value[key]}" for key in ("send", "host", "port") if key in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{kind}={path}" for kind, path in value.items())
     if isinstance(value, tuple):

@@ -38,7 +38,7 @@ HEADING_WORDS: tuple[str, ...] = (
     "expires at", "failed", "fault", "file", "format", "found by", "gain", "granted", "health", "hold until", "hub",
     "id", "in force from", "invariant", "key", "kind", "known as", "left alone", "liability", "lose", "made at",
     "member", "members", "migration", "milliseconds", "movements", "name", "needed", "number", "ok", "orders",
-    "outcome", "password", "pending", "placed at", "points", "program", "reason", "received at", "refused",
+    "outcome", "password", "pending", "placed at", "points", "program", "reason", "received at", "ref", "refused",
     "remaining", "repeated", "replayed", "restored", "revision", "reward", "role", "roles", "sale", "scopes",
     "secret", "seq", "server", "setting", "sha256", "slug", "source", "started at", "state", "status", "tier after",
     "tier before", "time zone", "to come", "topic", "total", "unjudged", "unknown", "valid", "value", "version",

@@ -36,6 +36,7 @@ from hub.program.rules import (
 )
 from hub.program.schema import WEEKDAYS, DocumentSchema
 from hub.program.segments import Segment
+from hub.program.till import Till
 from hub.program.windows import PERIODS, Period
 from hub.words import of_field
 
@@ -142,6 +143,7 @@ def rules(
         when_cancelled=loaded["redeem"]["when_cancelled"],
         grace_days=loaded["redeem"]["grace_days"],
         rewards={r["id"]: _reward(f"rewards[{n}]", r, zone) for n, r in enumerate(loaded["rewards"])},
+        till=Till(**loaded["till"]),
         paying=_paying(loaded["paying"]) if loaded["paying"] else None,
         discounts=tuple(_discount(n, one, zone) for n, one in enumerate(loaded["discounts"])),
         credit=_credit(loaded["credit"], zone) if loaded["credit"] else None,

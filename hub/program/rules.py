@@ -20,6 +20,7 @@ from hub.program.numbers import Rounding
 from hub.program.referral import Referral
 from hub.program.rewards import Reward
 from hub.program.segments import Segment
+from hub.program.till import Till
 from hub.program.windows import Period, Window
 
 __all__ = ["Rounding", "Window"]
@@ -299,6 +300,7 @@ class Rules:
     tiers: Ladder | None = None
     segments: tuple[Segment, ...] = ()
     notices: tuple[Notice, ...] = ()
+    till: Till = field(default_factory=Till)
     budgets: Mapping[str, Budget] = field(init=False, compare=False, default_factory=dict)
     """Rule -> its budget."""
     has_ordinals: bool = field(init=False, compare=False, default=False)

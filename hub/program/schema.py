@@ -241,6 +241,17 @@ class RedeemSchema(_Strict):
     grace_days = fields.Integer(strict=True, load_default=30, validate=validate.Range(0, MAX_DAYS))
 
 
+class TillSchema(_Strict):
+    """`[till]`: one-time codes, and how much one cashier may do in an hour."""
+
+    code_above = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(0, 2**53)
+    )
+    redemptions_per_hour = _most()
+    points_per_hour = _most()
+    claims_per_hour = _most()
+
+
 class PayingSchema(_Strict):
     """`[paying]`: points as money at the till."""
 
@@ -326,6 +337,7 @@ class DocumentSchema(_Strict):
     points = fields.Nested(PointsSchema, load_default=lambda: PointsSchema().load({}))
     members = fields.Nested(MembersSchema, load_default=lambda: MembersSchema().load({}))
     redeem = fields.Nested(RedeemSchema, load_default=lambda: RedeemSchema().load({}))
+    till = fields.Nested(TillSchema, load_default=lambda: TillSchema().load({}))
     rewards = fields.List(fields.Nested(RewardSchema), load_default=list)
     paying = fields.Nested(PayingSchema, load_default=None, allow_none=True)
     credit = fields.Nested(CreditSchema, load_default=None, allow_none=True)

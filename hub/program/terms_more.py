@@ -92,6 +92,16 @@ def rewards(rules: Rules) -> Iterator[str]:
         yield _reward(reward, rules)
     if rules.paying is not None:
         yield from _paying(rules.paying)
+    least = rules.till.code_above
+    if least is not None and (rules.rewards or rules.paying):
+        yield (
+            _(
+                "Using more than {points} at once needs a code that is sent to the member.",
+                points=words.points(least),
+            )
+            if least
+            else _("Using points needs a code that is sent to the member.")
+        )
 
 
 def _reward(reward: Reward, rules: Rules) -> str:

@@ -18,11 +18,12 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from hub import answers
+from hub import alerts, answers
 from hub.bulk import run as execute
 from hub.ledger import commands
 from hub.ledger.accounts import RootChanged
 from hub.ledger.write import LedgerBroken
+from hub.members import one_time, staff
 from hub.outbox import channels, deliveries
 from hub.program import store
 from hub.runtime import Runtime
@@ -157,6 +158,11 @@ class Sweeper:
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         occasions.record_due(self.runtime)
+        with self.runtime.sessions.begin() as session:
+            for one in staff.own_sales(session):
+                detail = {"cashier": one.ref, "points": one.points}
+                now = self.runtime.clock()
+                alerts.tell(session, one.program_id, "own_sale", one.transaction, detail, now)
         self._looked_at = time.monotonic()
 
     def _forget(self) -> None:
@@ -172,6 +178,7 @@ class Sweeper:
             )
             replays.forget(session)
             answers.forget(session, self.runtime.clock())
+            one_time.forget(session, self.runtime.clock())
         self._forgot_at = time.monotonic()
 
 

@@ -45,7 +45,7 @@ class Tries:
 
 def account(email: str) -> bytes:
     """The bucket of an account, whether it exists or not."""
-    return _bucket(f"account:{normal_email(email)}")
+    return bucket(f"account:{normal_email(email)}")
 
 
 def address(remote: str) -> bytes:
@@ -53,10 +53,10 @@ def address(remote: str) -> bytes:
     try:
         ip = ipaddress.ip_address(remote)
     except ValueError:
-        return _bucket("address:unknown")
+        return bucket("address:unknown")
     if isinstance(ip, ipaddress.IPv6Address) and not ip.ipv4_mapped:
-        return _bucket(f"address:{ipaddress.ip_network((ip, 64), strict=False)}")
-    return _bucket(f"address:{getattr(ip, 'ipv4_mapped', None) or ip}")
+        return bucket(f"address:{ipaddress.ip_network((ip, 64), strict=False)}")
+    return bucket(f"address:{getattr(ip, 'ipv4_mapped', None) or ip}")
 
 
 def judge(known: Tries | None, limit: Limit, now: datetime) -> tuple[Tries, timedelta | None]:
@@ -139,6 +139,6 @@ def _keep(session: Session, bucket: bytes, tries: Tries) -> None:
     )
 
 
-def _bucket(text: str) -> bytes:
+def bucket(text: str) -> bytes:
     """Hashed: the table needs to tell buckets apart, not to list who tried."""
     return hashlib.sha256(text.encode()).digest()

@@ -63,6 +63,8 @@ class Problem(Exception):
         answer.vary.add("Accept-Language")
         if self.status == 503:
             answer.headers["Retry-After"] = "5"
+        if "retry_after" in self.more:
+            answer.headers["Retry-After"] = str(self.more["retry_after"])
         if self.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
         return answer

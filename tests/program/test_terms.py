@@ -32,6 +32,7 @@ from hub.program.rules import (
 )
 from hub.program.segments import Segment
 from hub.program.terms import INTERNAL, terms
+from hub.program.till import Till
 from hub.program.windows import Window
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +74,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "actions": {"a": Action("a", "a review", 7)},
         "referral": Referral(referrer=7),
         "tiers": LADDER,
+        "till": Till(code_above=7),
     },
     EarnRule: {
         "kind": "per_order",

@@ -141,7 +141,7 @@ def test_every_operation_says_its_scope_and_what_it_answers(house: House) -> Non
     assert len({one["operationId"] for one in found.values()}) == len(found)
     for (path, method), one in found.items():
         names = {parameter["name"] for parameter in one.get("parameters", ())}
-        reads = method == "get" or path.endswith(("/quote", "/simulate"))
+        reads = method == "get" or path.endswith(("/quote", "/simulate", "/one-time-codes"))
         assert ("Idempotency-Key" in names) is (method == "post" and not reads), path
         assert one["responses"]["default"]["content"].keys() == {"application/problem+json"}
 

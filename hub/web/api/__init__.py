@@ -13,6 +13,7 @@ from hub.web.api import (
     lists,
     members,
     notices,
+    redeeming,
     redemptions,
     simulation,
     tiers,
@@ -31,7 +32,8 @@ def install(app: Flask) -> None:
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.spec.options["security"] = [{"key": []}]
     parts = (
-        members, redemptions, transactions, lists, events, expiring, notices, discounts, simulation, tiers,
+        members, redemptions, redeeming, transactions, lists, events, expiring, notices, discounts, simulation,
+        tiers,
     )  # fmt: skip
     for part in parts:
         api.register_blueprint(part.blueprint)

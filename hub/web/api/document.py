@@ -14,8 +14,8 @@ from hub import i18n
 PATH = "/api/v1"
 METHODS = ("get", "post", "put", "delete")
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_READING = ("/quote", "/simulate")
-"""What these POSTs end in: they change nothing, so that no key is needed."""
+_KEYLESS = ("/quote", "/simulate", "/one-time-codes")
+"""What these POSTs end in: they change nothing, or are paced and safe to ask again, so that they take no key."""
 _NEEDS_KEY = (f"{PATH}/events", f"{PATH}/members/{{member_id}}/tier/decisions")
 _KEY = {
     "name": "Idempotency-Key",
@@ -82,7 +82,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for one in operation.get("parameters", ()):
         if one["schema"].get("default", "") is None:
             del one["schema"]["default"]
-    if method == "post" and not path.endswith(_READING):
+    if method == "post" and not path.endswith(_KEYLESS):
         operation.setdefault("parameters", []).append({**_KEY, "required": path in _NEEDS_KEY})
 
 

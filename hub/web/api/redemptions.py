@@ -8,14 +8,13 @@ from fractions import Fraction
 from functools import wraps
 from typing import Any
 
-from flask import Response
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from hub import words
 from hub.bulk import run
 from hub.desk.place import Desk
-from hub.desk.rewards import pay, quoted, redeem_several, take_back
+from hub.desk.rewards import quoted
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
@@ -26,13 +25,10 @@ from hub.program.rewards import Reward
 from hub.program.rules import in_force
 from hub.redemption import limits
 from hub.redemption import redeem as redemption
-from hub.redemption.limits import NotOffered
 from hub.redemption.quoting import quote_code
-from hub.redemption.redeem import KeyReused, NoSuchReward, NotPayable, Payment
-from hub.redemption.taking_back import AlreadyUsed
+from hub.redemption.redeem import NoSuchReward, Payment
 from hub.redemption.uses import code_key, redemption_of
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
-from hub.web.api.once import given_key, key_reused, once
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
@@ -50,35 +46,6 @@ class QuoteRequest(Strict):
         validate=validate.Range(0, 2**53),
         metadata={"description": "minor units, with everything"},
     )
-
-
-class RedeemRequest(QuoteRequest):
-    """Who buys which reward, or pays with how many points."""
-
-    reward = fields.String(validate=validate.Length(1, 64))
-    points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
-    credit = fields.Integer(
-        strict=True,
-        validate=validate.Range(1, 2**53),
-        metadata={"description": "store credit instead, in minor units of the currency"},
-    )
-    quantity = fields.Integer(
-        strict=True,
-        validate=validate.Range(1, 100),
-        metadata={"description": "so many of the reward, each with a code of its own, or none"},
-    )
-
-    @validates_schema
-    def one_or_the_other(self, data: dict[str, Any], **_more: Any) -> None:
-        """A reward has its price; points as money have no reward."""
-        if sum(name in data for name in ("reward", "points", "credit")) != 1:
-            raise ValidationError("name one of reward, points and credit", "reward")
-        if "reward" in data and ("currency" in data or "bill" in data):
-            raise ValidationError(
-                "belongs to points, not to a reward", "currency" if "currency" in data else "bill"
-            )
-        if "reward" not in data and "quantity" in data:
-            raise ValidationError("belongs to a reward, not to points", "quantity")
 
 
 class QuoteAnswer(Schema):
@@ -125,13 +92,16 @@ class Redemption(Schema):
     """A reward bought with points, and its code."""
 
     id = fields.String()
-    state = fields.String()
+    state = fields.String(metadata={"description": "held, committed or released"})
     reward = fields.String()
     points = fields.Integer()
-    voucher = fields.String()
-    code = fields.String()
-    voucher_state = fields.String()
-    expires_at = fields.DateTime(allow_none=True)
+    hold_until = fields.DateTime(
+        allow_none=True, metadata={"description": "points that are held are let go then"}
+    )
+    voucher = fields.String(allow_none=True, metadata={"description": "null while points are held"})
+    code = fields.String(allow_none=True)
+    voucher_state = fields.String(allow_none=True)
+    expires_at = fields.DateTime(allow_none=True, metadata={"description": "of the code"})
     currency = fields.String(
         allow_none=True,
         metadata={"description": "of store credit that was spent: points are its minor units"},
@@ -194,40 +164,6 @@ def rewards() -> list[dict[str, Any]]:
         return [_reward(r, limits.left(session, caller().program.id, r)) for r in offered]
 
 
-@blueprint.post("/redemptions")
-@requires("redeem")
-@blueprint.arguments(RedeemRequest)
-@blueprint.response(201, Redemption)
-def create(wish: dict[str, Any]) -> Response:
-    """Spend points on a reward, or as money off a bill. The header `Idempotency-Key` makes it safe to
-    repeat: the same request gets the same answer, another one with this key a 422."""
-    key = given_key()
-    return once(lambda desk: _bought(desk, wish, key), Redemption(), 201, key=key)
-
-
-def _bought(desk: Desk, wish: dict[str, Any], key: str | None) -> dict[str, Any]:
-    member = view.find(desk.session, desk.program.id, wish["member"])
-    if member is None:
-        raise not_found("member")
-    try:
-        if "reward" in wish:
-            done = redeem_several(desk, member.id, wish["reward"], wish.get("quantity", 1), key=key)
-        else:
-            done = [pay(desk, member.id, _payment(wish), key=key)]
-    except NoSuchReward:
-        raise not_found("reward") from None
-    except NotOffered as refused:
-        raise _not_offered(refused.why) from None
-    except NotPayable as refused:
-        raise _not_payable(refused.quote) from None
-    except NotEnoughPoints as refused:
-        raise not_enough(refused) from None
-    except KeyReused:
-        raise key_reused() from None
-    first, *others = map(_redeemed, done)
-    return {**first, "also": others} if others else first
-
-
 @blueprint.post("/redemptions/quote")
 @requires("redeem")
 @blueprint.arguments(QuoteRequest)
@@ -239,7 +175,7 @@ def quote(wish: dict[str, Any]) -> dict[str, Any]:
         member = view.find(session, program.id, wish["member"])
         if member is None:
             raise not_found("member")
-        payment = _payment(wish)
+        payment = payment_of(wish)
         try:
             found = quoted(Desk(runtime(), session, program, caller().actor), member.id, payment)
         except NoSuchReward:
@@ -247,18 +183,18 @@ def quote(wish: dict[str, Any]) -> dict[str, Any]:
     return {"points": found.points, "off": found.off, "currency": payment.currency, "why": found.why}
 
 
-def _payment(wish: dict[str, Any]) -> Payment:
+def payment_of(wish: dict[str, Any]) -> Payment:
     currency, bill = wish.get("currency") or caller().program.currency, wish.get("bill")
     if "credit" in wish:
         return Payment(wish["credit"], currency, bill, credit=True)
     return Payment(wish["points"], currency, bill)
 
 
-def _not_offered(why: str) -> Problem:
+def not_offered(why: str) -> Problem:
     return Problem(409, why, _("Not to be had"), words.of_offer(why))
 
 
-def _not_payable(found: Quote) -> Problem:
+def not_payable(found: Quote) -> Problem:
     """Which number of points could be used, and why not the one that was asked for."""
     detail = words.of_payment(found.why)
     return Problem(
@@ -272,35 +208,15 @@ def _not_payable(found: Quote) -> Problem:
 def one(redemption_id: str) -> dict[str, Any]:
     """One redemption."""
     with transaction() as session:
-        return _one(session, redemption_id)
+        return shown(session, redemption_id)
 
 
-def _one(session: Session, redemption_id: str) -> dict[str, Any]:
+def shown(session: Session, redemption_id: str) -> dict[str, Any]:
     sql = "SELECT id FROM redemptions WHERE program_id = :program AND public_id = :id"
     rows = run(session, sql, {"program": caller().program.id, "id": redemption_id})
     if not rows:
         raise not_found("redemption")
-    return _redeemed(redemption.find(session, caller().program.id, redemption_id=rows[0].id))
-
-
-@blueprint.post("/redemptions/<redemption_id>/take-back")
-@requires("redeem")
-@blueprint.response(200, Redemption)
-def take_back_one(redemption_id: str) -> Response:
-    """Take an unused code back. Its points return once every channel has confirmed that the code is gone
-    (`voucher_state` is `revoking` until then, `revoked` after). Safe to repeat. 409 when an order used it."""
-
-    def deed(desk: Desk) -> dict[str, Any]:
-        try:
-            take_back(desk, redemption_id)
-        except LookupError:
-            raise not_found("redemption") from None
-        except AlreadyUsed:
-            said = _("An order used this code; refund or cancel that order.")
-            raise Problem(409, "already_used", _("Already used"), said) from None
-        return _one(desk.session, redemption_id)
-
-    return once(deed, Redemption(), key=given_key())
+    return redeemed(redemption.find(session, caller().program.id, redemption_id=rows[0].id))
 
 
 @blueprint.get("/vouchers/<code>")
@@ -407,8 +323,10 @@ def not_enough(refused: NotEnoughPoints) -> Problem:
     )
 
 
-def _redeemed(done: redemption.Redeemed) -> dict[str, Any]:
-    return {name: getattr(done, name) for name in done.__slots__ if name != "repeated"}
+def redeemed(done: redemption.Redeemed) -> dict[str, Any]:
+    """As the API shows it; what is only held has no code yet."""
+    shown = {name: getattr(done, name) for name in done.__slots__ if name != "repeated"}
+    return shown | {name: shown[name] or None for name in ("voucher", "code", "voucher_state")}
 
 
 def _reward(reward: Reward, left: int | None) -> dict[str, Any]:

@@ -11,13 +11,16 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.desk import claims
+from hub.desk import claims, tills
 from hub.desk.place import Desk
+from hub.desk.tills import CashierLimit, OwnAccount
 from hub.i18n import gettext as _
 from hub.members import view
+from hub.redemption.cashiers import Act
 from hub.transactions.buyer import judged_for
-from hub.web.api.door import ApiBlueprint, Strict, transaction
+from hub.web.api.door import ApiBlueprint, Strict, runtime, transaction
 from hub.web.api.once import given_key, once
+from hub.web.api.redeeming import cashier_limit
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
@@ -73,6 +76,10 @@ class ClaimRequest(Strict):
     phone = fields.String(validate=validate.Length(1, 40), metadata={"description": "in any spelling"})
     email = fields.String(validate=validate.Length(1, 200))
     name = fields.String(validate=validate.Length(1, 200), metadata={"description": "of a new member"})
+    cashier = fields.String(
+        validate=validate.Length(1, 64), metadata={"description": "as the till names them"}
+    )
+    till = fields.String(validate=validate.Length(1, 64))
 
     @validates_schema
     def one(self, data: dict[str, Any], **_more: Any) -> None:
@@ -116,15 +123,25 @@ def claim(wish: dict[str, str], transaction_id: str) -> Response:
         raise Problem(422, "invalid_contact", _("Invalid request"), said)
 
     def deed(desk: Desk) -> dict[str, Any]:
-        member_id = (
-            _member(desk, wish)
-            if "member" in wish
-            else claims.enrol(desk, contact, wish.get("name", ""))
+        act = Act("claim", wish.get("cashier") or desk.actor, wish.get("till"))
+        member_id = tills.claiming(
+            desk, act, transaction_id, lambda: _who(desk, wish, contact), named="cashier" in wish
         )
         claims.claim(desk, transaction_id, member_id)
         return _row(desk.session, transaction_id)
 
-    return once(_claiming(deed), TransactionSchema(), key=given_key())
+    try:
+        return once(_claiming(deed), TransactionSchema(), key=given_key())
+    except (CashierLimit, OwnAccount) as refused:
+        tills.tell(runtime(), program, refused)
+        raise _refused(refused) from None
+
+
+def _refused(refused: CashierLimit | OwnAccount) -> Problem:
+    if isinstance(refused, CashierLimit):
+        return cashier_limit()
+    said = _("Nobody gives an order to themselves. The owner of the programme was told.")
+    return Problem(409, "own_account", _("Not allowed"), said)
 
 
 @blueprint.post("/<transaction_id>/release")
@@ -149,6 +166,12 @@ def _claiming(deed: Callable[[Desk], dict[str, Any]]) -> Callable[[Desk], dict[s
             raise Problem(409, "not_claimable", _("Not claimable"), str(refused)) from None
 
     return refusing
+
+
+def _who(desk: Desk, wish: Mapping[str, str], contact: str) -> int:
+    if "member" in wish:
+        return _member(desk, wish)
+    return claims.enrol(desk, contact, wish.get("name", ""))
 
 
 def _member(desk: Desk, wish: Mapping[str, str]) -> int:

@@ -10,14 +10,17 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from hub import words
-from hub.desk import rewards
+from hub.desk import rewards, tills
 from hub.desk.place import Desk, carry_out
+from hub.desk.tills import CashierLimit, CodeNeeded
 from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.program.rewards import ALL
+from hub.redemption.cashiers import Act
 from hub.redemption.limits import NotOffered
+from hub.redemption.orders import Redeemed
 from hub.redemption.redeem import KeyReused, NoSuchReward
 from hub.redemption.taking_back import AlreadyUsed
 from hub.web.dashboard.members import LONGEST_KEY, VOUCHER_WORDS, found_member, ring, too_many
@@ -71,24 +74,43 @@ def redeem_reward(member_id: str) -> Response:
         return back
     try:
         done = carry_out(
-            runtime(), visit().program, visit().actor,
-            lambda desk: rewards.redeem(desk, found.id, reward, key=key),
+            runtime(), visit().program, visit().actor, lambda desk: _bought(desk, found.id, reward, key)
         )  # fmt: skip
-    except NotEnoughPoints as refused:
-        flash(too_many(refused), "danger")
-        return back
-    except NoSuchReward:
-        flash(_("This reward is not offered any more."), "danger")
-        return back
-    except NotOffered as refused:
-        flash(words.of_offer(refused.why), "danger")
-        return back
-    except KeyReused:
-        flash(_("This form was sent before with other values; look at the history."), "danger")
+    except REFUSALS as refused:
+        flash(_why_not(refused), "danger")
         return back
     ring()
     there = url_for("dashboard.member_redemption", member_id=found.public_id, redemption_id=done.id)
     return redirect(there, 303)
+
+
+REFUSALS = (NotEnoughPoints, NoSuchReward, NotOffered, KeyReused, CodeNeeded, CashierLimit)
+
+
+def _why_not(refused: Exception) -> str:
+    """A refusal in a sentence; the owner is told of a cashier who does too much."""
+    if isinstance(refused, NotEnoughPoints):
+        return too_many(refused)
+    if isinstance(refused, NotOffered):
+        return words.of_offer(refused.why)
+    if isinstance(refused, CashierLimit):
+        tills.tell(runtime(), visit().program, refused)
+        return _("This cashier has reached the limit for an hour. The owner of the programme was told.")
+    if isinstance(refused, CodeNeeded):
+        return _("So many points need a one-time code: redeem at a till that sends one, or ask support.")
+    if isinstance(refused, NoSuchReward):
+        return _("This reward is not offered any more.")
+    return _("This form was sent before with other values; look at the history.")
+
+
+def _bought(desk: Desk, member_id: int, reward: str, key: str) -> Redeemed:
+    """As the programme asks of tills; support answers for large redemptions without a code."""
+    (done,) = tills.redeeming(
+        desk, Act("redeem", desk.actor), member_id,
+        lambda: [rewards.redeem(desk, member_id, reward, key=key)],
+        excused=visit().may("support"),
+    )  # fmt: skip
+    return done
 
 
 @page("/members/<member_id>/redemptions/<redemption_id>", "redeem")

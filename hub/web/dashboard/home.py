@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import render_template
+from flask import abort, redirect, render_template, url_for
+from werkzeug.wrappers import Response
 
-from hub import words
+from hub import alerts, words
+from hub.desk import telling
 from hub.i18n import gettext as _
 from hub.i18n import ngettext
 from hub.outbox import browse
@@ -17,7 +19,7 @@ from hub.sync.day import Day
 from hub.sync.health import ChannelHealth
 from hub.web.dashboard.badges import Badge, badge
 from hub.web.dashboard.cards import card, list_address, words_of
-from hub.web.dashboard.visit import page, runtime, visit
+from hub.web.dashboard.visit import action, page, runtime, visit
 
 _GROUPS_SHOWN = 12
 
@@ -43,12 +45,15 @@ def home() -> str:
         channels = health.of_program(session, here.program.id, now, groups)
         start, end = day.bounds(now, here.program.time_zone)
         today = day.of_day(session, here.program.id, start, end)
+        told = alerts.unsettled(session, here.program.id)
+        said = telling.sentences(session, told)
         paces = health.paces(session, [channel.id for channel in channels], start, now)
     troubles = [trouble(group) for group in _worst_first(groups)[:_GROUPS_SHOWN]]
     return render_template(
         "home.html",
         cards=[card(channel, now, paces[channel.id]) for channel in channels],
-        headline=_headline(channels),
+        headline=_headline(channels, len(told)),
+        alerts=list(zip(told, said, strict=True)),
         numbers=_numbers(today),
         today=words.day(now, here.program.time_zone),
         troubles=troubles,
@@ -72,12 +77,32 @@ def trouble(group: Group) -> Trouble:
     )
 
 
-def _headline(channels: Sequence[ChannelHealth]) -> tuple[str, Badge | None]:
+@action("/alerts/<alert>/settle", "own")
+def settle_alert(alert: str) -> Response:
+    """Somebody has looked at it."""
+    with runtime().sessions.begin() as session:
+        found = alerts.settle(
+            session, visit().program.id, alert, actor=visit().actor, now=runtime().clock()
+        )
+    if not found:
+        abort(404)
+    return redirect(url_for("dashboard.home"), 303)
+
+
+def _headline(channels: Sequence[ChannelHealth], told: int) -> tuple[str, Badge | None]:
     """The first sentence, and its colour."""
     ill = [c for c in channels if c.state in health.NEEDS_A_PERSON]
     if ill:
         n = len(ill)
         many = ngettext("{n} channel needs a person.", "{n} channels need a person.", n, n=n)
+        return many, badge("failed")
+    if told:
+        many = ngettext(
+            "{n} thing at the tills needs a person.",
+            "{n} things at the tills need a person.",
+            told,
+            n=told,
+        )
         return many, badge("failed")
     down = [c for c in channels if c.state == "down"]
     if down:
