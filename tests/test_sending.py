@@ -130,9 +130,8 @@ class Conversation(socketserver.StreamRequestHandler):
                     lines.append(part.decode())
                 self.server.mails.append("".join(lines))
             refuses = verb == b"RCPT" and self.server.refuses
-            self.wfile.write(b"550 nobody\r\n" if refuses else b"250 fine\r\n")
-            if verb == b"QUIT":
-                return
+            answer = b"550 nobody" if refuses else b"221 bye" if verb == b"QUIT" else b"250 fine"
+            self.wfile.write(answer + b"\r\n")
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def rewards(rules: Rules) -> Iterator[str]:
     if rules.paying is not None:
         yield from _paying(rules.paying)
     least = rules.till.code_above
-    if least is not None and (rules.rewards or rules.paying):
+    if least is not None:
         yield (
             _(
                 "Using more than {points} at once needs a code that is sent to the member.",
