@@ -249,6 +249,7 @@ OFFER_WORDS: Mapping[str, str] = {
     "other_segment": "This reward is for another group of members.",
     "limit_reached": "This member has had as many of this reward as anybody may.",
     "account_disabled": "This member's account is switched off.",
+    "comes_with_orders": "This reward comes with orders; nobody can ask for it.",
     "limit_of_today_reached": "This member has had as many of this reward today as anybody may in a day.",
 }
 """Why a reward cannot be had."""

@@ -34,7 +34,7 @@ def offers(desk: Desk, available: int, member_id: int | None = None) -> list[Off
     """The rewards that can be had now, the cheapest first; with a member those that they can have, at what
     it costs them."""
     now, rules = desk.runtime.clock(), _rules(desk)
-    open_now = [r for r in rules.rewards.values() if r.why_not_at(now) is None]
+    open_now = [r for r in rules.rewards.values() if not r.every_order and r.why_not_at(now) is None]
     if member_id is not None and entitled.asks_who(rules, open_now):
         open_now = _theirs(desk, rules, open_now, member_id, now)
     found = sorted(open_now, key=lambda reward: (reward.cost, reward.id))

@@ -80,7 +80,9 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         amounts = ("worth", "minimum", "referrer_credit", "friend_credit")
         _check_amounts("referral", loaded["referral"], amounts)
     for number, reward in enumerate(loaded["rewards"]):
-        _check_amounts(f"rewards[{number}]", reward, ("amount", "at_most", "minimum", "credit"))
+        _check_amounts(
+            f"rewards[{number}]", reward, ("amount", "at_most", "minimum", "credit", "order_minimum")
+        )
     try:
         tiers_document.check_names(loaded)
         _standings(loaded)
@@ -401,6 +403,8 @@ def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
         tiers=frozenset(data["tiers"]),
         segments=frozenset(data["segments"]),
         automatic=data["automatic"],
+        every_order=data["every_order"],
+        order_minimum=_amounts(f"{path}.order_minimum", data["order_minimum"]),
         credit=_amounts(f"{path}.credit", data["credit"]),
     )
 

@@ -42,6 +42,8 @@ class RewardSchema(Strict):
     per_day = _count()
     channels = words()
     automatic = fields.Boolean(load_default=False)
+    every_order = fields.Boolean(load_default=False)
+    order_minimum = per_currency(load_default=dict)
     tiers = words()
     segments = words()
 
@@ -64,13 +66,17 @@ class RewardSchema(Strict):
         if data.get("at_most") and data.get("percent") is None:
             raise ValidationError(_("belongs to percent"), "at_most")
         if data.get("cost") == 0 and not any(
-            data.get(name) for name in ("stock", "per_member", "per_day")
+            data.get(name) for name in ("stock", "per_member", "per_day", "every_order")
         ):
             raise ValidationError(
                 _("what costs nothing needs an end: stock, per_member or per_day"), "cost"
             )
         if data.get("automatic") and not data.get("cost"):
             raise ValidationError(_("what is had by itself costs points"), "automatic")
+        if data.get("every_order") and data.get("cost"):
+            raise ValidationError(_("what orders bring costs nothing"), "cost")
+        if data.get("order_minimum") and not data.get("every_order"):
+            raise ValidationError(_("belongs to every_order"), "order_minimum")
         if data.get("pieces") and not (data.get("free") or data.get("skus")):
             raise ValidationError(_("belongs to free or skus"), "pieces")
         if data.get("skus") and not (data.get("amount") or data.get("percent") is not None):

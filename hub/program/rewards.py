@@ -53,8 +53,19 @@ class Reward:
     """Only who is in one of these can have it; none: everybody."""
     automatic: bool = False
     """It is bought by itself as soon as a member's points are enough."""
+    every_order: bool = False
+    """Each paid order of a member brings one; nobody buys it."""
+    order_minimum: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> the least order that brings it, minor units, inclusive: what was paid and not given back."""
     credit: Mapping[str, int] = field(default_factory=dict)
     """Currency -> minor units: it is store credit, there at once."""
+
+    def is_brought_by(self, currency: str, bill: int) -> bool:
+        """Whether an order brings it of which so much (minor units) was paid and not given back."""
+        if not self.every_order or bill <= 0:
+            return False
+        least = self.order_minimum.get(currency)
+        return not self.order_minimum or (least is not None and bill >= least)
 
     def why_not_at(self, moment: datetime) -> str | None:
         """Why it cannot be had at that moment; None: it can."""

@@ -111,6 +111,10 @@ def _reward(reward: Reward, rules: Rules) -> str:
     who = [*of_groups(reward.tiers, reward.segments, rules)]
     if reward.automatic:
         who.append(_("by itself, as soon as the points are enough"))
+    if reward.every_order:
+        who.append(_("each order brings one"))
+    if reward.order_minimum:
+        who.append(_("orders of {amount} and more", amount=amounts(reward.order_minimum)))
     clauses = [*who, *_reward_use(reward, zone), *_reward_limits(reward, zone)]
     return f"{said}: {'; '.join(clauses)}." if clauses else f"{said}."
 

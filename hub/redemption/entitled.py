@@ -42,4 +42,4 @@ def for_member(rules: Rules, reward: Reward, them: Standing) -> Reward:
     if rules.tiers is None or place < 0:
         return reward
     cost = -(-reward.cost * (ALL - rules.tiers.levels[place].reward_discount) // ALL)
-    return replace(reward, cost=max(1, cost))
+    return replace(reward, cost=max(min(1, reward.cost), cost))

@@ -72,6 +72,8 @@ class Order:
     """Points paid as money; `reward` is then `points`."""
     quantity: int = 1
     """How many are bought together: part of what a key stands for."""
+    brought_at: datetime | None = None
+    """When the order was placed that brings it (`every_order`); None: somebody wants it."""
 
     @property
     def credit(self) -> Payment | None:

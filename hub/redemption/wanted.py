@@ -27,7 +27,9 @@ def wanted(session: Session, order: Order, rules: Rules, now: datetime) -> Rewar
         raise NoSuchReward(order.reward)
     if is_off(session, order.member_id):
         raise NotOffered("account_disabled")
-    why = reward.why_not_at(now)
+    if reward.every_order and order.brought_at is None:
+        raise NotOffered("comes_with_orders")
+    why = reward.why_not_at(order.brought_at or now)
     if why is not None:
         raise NotOffered(why)
     if order.payment is None and entitled.asks_who(rules, [reward]):

@@ -28,7 +28,7 @@ from hub.outbox import channels, deliveries
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import having, lapsing, occasions, process, push, replays, standings
+from hub.sync import bringing_codes, having, lapsing, occasions, process, push, replays, standings
 from hub.sync.doorbell import Doorbell
 from hub.transactions import standing
 
@@ -70,6 +70,7 @@ class Sweeper:
         lapsing.expire(self.runtime)
         lapsing.finish(self.runtime)
         having.buy_what_is_due(self.runtime)
+        bringing_codes.bring_in_line(self.runtime)
         self._look()
         self._stand()
         self._forget()

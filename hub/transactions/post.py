@@ -21,7 +21,16 @@ from hub.ledger.book import Target, post_targets
 from hub.members.resolve import Collision, Directory, Mention, look_up
 from hub.outbox.channels import Channel
 from hub.program.rules import Judgement, Rules, in_force
-from hub.transactions import bringing, budgets, context, credit, memberships, standing, windows
+from hub.transactions import (
+    bringing,
+    budgets,
+    context,
+    credit,
+    memberships,
+    order_rewards,
+    standing,
+    windows,
+)
 from hub.transactions.budgets import Budgets
 from hub.transactions.codec import refund_from_json, refund_to_json, sale_from_json, sale_to_json
 from hub.transactions.judge import Situation, Verdict, judge
@@ -612,6 +621,8 @@ def _post(
         transaction.change = changes.get(transaction.id, 0)
     if credit.is_kept(ground.versions):
         credit.post(session, ground, transactions)
+    if order_rewards.are_brought(ground.versions):
+        order_rewards.note(session, transactions)
     if concerned:
         bringing.settle(session, ground, transactions, concerned)
     if tiers:

@@ -157,6 +157,8 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "channels": frozenset({"shopify"}),
         "credit": {"VND": 70_000},
         "automatic": True,
+        "every_order": True,
+        "order_minimum": {"VND": 70_000},
     },
     Credit: {
         "cashback": (EarnRule("c", "percent", percent=Fraction(7)),),

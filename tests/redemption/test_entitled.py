@@ -27,6 +27,7 @@ DOCUMENT: dict[str, Any] = {
     "segments": [{"id": "press", "tags": ["press"]}],
     "rewards": [
         {"id": "tea", "name": "Tea", "cost": 50, "perk": "A tea"},
+        {"id": "card", "name": "Card", "cost": 0, "perk": "A card", "per_member": 1},
         {"id": "cake", "name": "Cake", "cost": 100, "perk": "A cake", "tiers": ["gold"]},
         {"id": "book", "name": "Book", "cost": 80, "perk": "A book", "segments": ["press"]},
     ],
@@ -63,7 +64,7 @@ def make_gold(hub: Hub) -> None:
 
 
 def test_others_are_not_offered_and_are_refused(hub: Hub) -> None:
-    assert offered(hub) == {"tea": 50}
+    assert offered(hub) == {"card": 0, "tea": 50}
     for reward, why in (("cake", "other_tier"), ("book", "other_segment")):
         with pytest.raises(NotOffered) as refused:
             buy(hub, reward, reward)
@@ -74,7 +75,7 @@ def test_others_are_not_offered_and_are_refused(hub: Hub) -> None:
 
 def test_a_tier_opens_a_reward_and_makes_all_cheaper_rounded_up(hub: Hub) -> None:
     make_gold(hub)
-    assert offered(hub) == {"tea": 44, "cake": 88}
+    assert offered(hub) == {"card": 0, "tea": 44, "cake": 88}
     assert (buy(hub, "tea", "k1"), buy(hub, "cake", "k2")) == (44, 88)
     assert hub.balance(phone="+84912345678") == 1000 - 44 - 88
     assert buy(hub, "tea", "k1") == 44, "the same key again"
@@ -87,5 +88,5 @@ def test_a_tag_opens_a_reward(hub: Hub) -> None:
         tiers.tag(desk, ann, "press", on=True)
 
     at_desk(hub, tag)
-    assert offered(hub) == {"tea": 50, "book": 80}
+    assert offered(hub) == {"card": 0, "tea": 50, "book": 80}
     assert buy(hub, "book", "k") == 80

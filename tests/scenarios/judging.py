@@ -29,6 +29,7 @@ KNOWN_STEP = frozenset(
         "allowed",
         "expiring",
         "notified",
+        "coupons_issued",
         "spent_by",
         "referrer_credit",
         "vouchers",

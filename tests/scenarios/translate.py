@@ -65,7 +65,9 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     on = [rule for rule in rules.get("earn", []) if rule.get("enabled", True)]
     acts = [rule for rule in on if rule.get("type") in ACTIONS and rule.get("event") not in ORDINALS]
     back = [rule for rule in on if rule.get("type") in CASHBACK]
-    earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in [*acts, *back]]
+    coupons = [rule for rule in on if rule.get("type") == "next_order_coupon"]
+    others = [*acts, *back, *coupons]
+    earn = [rule for rule in on if rule.get("type") != "multiplier" and rule not in others]
     earn.sort(key=lambda rule: rule.get("priority") or 0, reverse=True)
     multipliers = [
         rule for rule in on if rule.get("type") == "multiplier" and not tiers.is_by_tier(rule)
@@ -79,7 +81,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
             _reward(reward, scenario["currency"], _applied(scenario))
             for reward in rules.get("rewards", [])
             if not _is_automatic(reward, _applied(scenario))
-        ],
+        ]
+        + [_coupon(rule, scenario["currency"]) for rule in coupons],
         "discounts": [
             _discount(reward, scenario["currency"])
             for reward in rules.get("rewards", [])
@@ -537,6 +540,24 @@ REWARD_WORDS = {
     "limit_per_customer": "per_member",
     "max_items": "pieces",
 }
+
+
+def _coupon(rule: Rule, currency: str) -> dict[str, Any]:
+    """A coupon that each order brings for the next one; what it takes off, the source does not say."""
+    rest = {name: value for name, value in rule.items() if name != "type"}
+    made: dict[str, Any] = {
+        "id": "next-order",
+        "name": "(a coupon)",
+        "cost": 0,
+        "perk": "(a coupon)",
+        "every_order": True,
+    }
+    if "limit_per_customer" in rest:
+        made["per_member"] = rest.pop("limit_per_customer")
+    if "min_order_total" in rest:
+        made["order_minimum"] = {currency: rest.pop("min_order_total")}
+    _all_read(rest, "earn next_order_coupon")
+    return made
 
 
 def _is_automatic(reward: Rule, applied: set[str]) -> bool:

@@ -54,6 +54,7 @@ from hub.redemption.redeem import (
 )
 from hub.runtime import Runtime
 from hub.sync import process
+from hub.sync.bringing_codes import bring_in_line
 from hub.sync.process import Batch
 from hub.sync.push import code_order
 from hub.sync.receive import Message, insert
@@ -287,6 +288,8 @@ class World(Standings, Carts):
         mark = self.mark()
         refused = play(event)
         self._say_credit(mark)
+        if any(reward.every_order for reward in self.rules.rewards.values()):
+            self._bring_codes()
         if self.rules.notices:
             self._say_whom_to_tell()
         if self.by_payer:
@@ -497,6 +500,18 @@ class World(Standings, Carts):
             record_action(session, deed, self.rules)
         if event["name"] in JOINING:
             self.joins(event["customer"])
+
+    def _bring_codes(self) -> None:
+        """What the sweeper does after orders came; how many codes it gave."""
+        count = (
+            "SELECT count(*) AS n FROM redemptions WHERE program_id = :program AND state <> 'released'"
+        )
+        before = self._codes
+        bring_in_line(self.runtime, self.now)
+        self._codes = int(self._rows(count)[0].n)
+        self.said["coupons_issued"] = len(range(before, self._codes))
+
+    _codes = 0
 
     def _on_card_created(self, event: Event) -> None:
         _only(event, {"type", "seq", "at", "customer"})
