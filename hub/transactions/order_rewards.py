@@ -70,7 +70,8 @@ def due(session: Session, limit: int) -> list[Any]:
         run(
             session,
             """SELECT o.transaction_id, t.public_id, o.reward, o.wanted, o.given, t.program_id, t.member_id,
-                      t.placed_at, r.public_id AS redemption, coalesce(v.state NOT IN ('revoking', 'revoked'), false) AS is_out
+                      t.placed_at, r.public_id AS redemption,
+                      coalesce(v.state NOT IN ('revoking', 'revoked'), false) AS is_out
                FROM order_rewards o JOIN transactions t ON t.id = o.transaction_id
                LEFT JOIN redemptions r ON r.id = o.redemption_id
                LEFT JOIN vouchers v ON v.redemption_id = r.id
