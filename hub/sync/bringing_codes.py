@@ -51,11 +51,15 @@ def _carry_out(runtime: Runtime, session: Session, row: Any, now: datetime) -> N
 
 def _take_back(runtime: Runtime, session: Session, row: Any, now: datetime) -> None:
     costs = Costs(session, row.program_id, runtime.chain_key, now)
-    known = channels.of_program(session, row.program_id)
+    program = store.by_id(session, row.program_id)
+    known, rules = (
+        channels.of_program(session, program.id),
+        in_force(store.versions(session, program), now),
+    )
     with suppress(AlreadyUsed):
-        if taking_back.begin(costs, row.redemption, known, ACTOR) is not None:
+        if taking_back.begin(costs, row.redemption, known, ACTOR, rules) is not None:
             detail = {"order": row.public_id}
-            record(session, row.program_id, ACTOR, "redemption.taken_back", row.redemption, detail)
+            record(session, program.id, ACTOR, "redemption.taken_back", row.redemption, detail)
 
 
 def _give(runtime: Runtime, session: Session, row: Any, now: datetime) -> str | None:
@@ -73,12 +77,6 @@ def _give(runtime: Runtime, session: Session, row: Any, now: datetime) -> str | 
     except (NotOffered, NoSuchReward):
         return None
     if not made.repeated:
-        record(
-            session,
-            program.id,
-            ACTOR,
-            "redemption.made",
-            made.id,
-            {"reward": row.reward, "order": row.public_id},
-        )
+        detail = {"reward": row.reward, "order": row.public_id}
+        record(session, program.id, ACTOR, "redemption.made", made.id, detail)
     return made.id
