@@ -28,7 +28,7 @@ bench:  ## Measure inserts, ingest and posting; prints JSON
 	@tools/venv requirements.lock requirements-test.lock
 	@$(BIN)/python -m tests.bench
 
-mutants:  ## Change each line of the pure rules in turn; a test must notice (an hour, an environment of its own)
+mutants:  ## Change each line of the pure rules in turn; a test must notice (half an hour, an environment of its own)
 	python3 -m venv .venv-mutants
 	.venv-mutants/bin/pip install -q --no-deps -r requirements.lock -r requirements-test.lock
 	.venv-mutants/bin/pip install -q mutmut==3.8.1

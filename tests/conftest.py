@@ -25,6 +25,15 @@ _RUN = pytest.StashKey[test_servers.Run]()
 # how long an example takes is no property of the code: two other test processes stand on the same cores
 hypothesis.settings.register_profile("hub", deadline=None)
 hypothesis.settings.load_profile("hub")
+# `make mutants` asks thousands of times whether anything fails, not for the smallest case that does
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 
 # --- the servers of this run ---------------------------------------------------------------------

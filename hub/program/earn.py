@@ -18,6 +18,7 @@ from hub.program.numbers import rounded, text
 from hub.program.rules import (
     MAX_POINTS,
     NOBODY,
+    NOT_GOODS,
     Basket,
     BasketLine,
     Buyer,
@@ -513,9 +514,9 @@ def _share(rules: Rules, basket: Basket, buyer: Buyer) -> Judgement:
 
 
 def _goods(basket: Basket, *, as_sold: bool) -> int:
-    return sum(
-        line.sold + line.sold_tax if as_sold else line.left + line.left_tax for line in basket.lines
-    )
+    """What can be given back: a tip or a fee stays, and nobody keeps points by it."""
+    goods = (line for line in basket.lines if line.kind not in NOT_GOODS)
+    return sum(line.sold + line.sold_tax if as_sold else line.left + line.left_tax for line in goods)
 
 
 def _as_sold(basket: Basket) -> Basket:

@@ -105,7 +105,7 @@ _spends = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     st.lists(_grants, max_size=6, unique_by=lambda g: g.key),
     st.lists(_spends, max_size=5, unique_by=lambda s: s.key),

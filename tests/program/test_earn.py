@@ -296,7 +296,7 @@ def test_partial_refunds_recompute_what_is_left_or_take_a_share() -> None:
     assert points(left, **document, points={"partial_refund": "share"}) == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=6), st.sampled_from(["recompute", "share"]))
 def test_many_partial_refunds_come_to_one_full_one(parts: list[int], policy: str) -> None:
     """What is left after some of them does not depend on how many there were, and of nothing nothing
@@ -360,13 +360,13 @@ LINES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.fixed_dictionaries(CHOICES), LINES)
 def test_the_steps_sum_to_the_points(document: dict[str, Any], lines: list[BasketLine]) -> None:
     assert points(basket(lines=tuple(lines), shipping=500, shipping_left=500), **document) >= 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.fixed_dictionaries(CHOICES), st.lists(st.integers(1, 10**7), min_size=1, max_size=4))
 def test_no_rule_lets_a_sale_refunded_in_full_keep_points(
     document: dict[str, Any], amounts: list[int]
@@ -378,7 +378,7 @@ def test_no_rule_lets_a_sale_refunded_in_full_keep_points(
     assert points(basket(lines=gone), **document) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.fixed_dictionaries(CHOICES), st.lists(st.integers(1, 10**5), min_size=1, max_size=4))
 def test_ten_times_the_prices_at_ten_times_the_rate_are_the_same_points(
     document: dict[str, Any], amounts: list[int]
