@@ -106,7 +106,7 @@ def a_crew(
             region="VN", starts_at=START, document=document, actor="test",
         )  # fmt: skip
     crew = Crew(
-        Hub(runtime, program, f"http://127.0.0.1:{given.port}"),
+        Hub(runtime, program, lambda: f"http://127.0.0.1:{given.port}"),
         _environment(given) | dict(environment or {}),
         home / "crew.log",
     )

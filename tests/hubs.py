@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,12 @@ class Hub:
 
     runtime: Runtime
     program: Program
-    url: str
+    address: Callable[[], str]
+    """Where it answers; a `Front` begins to serve when it is asked."""
+
+    @property
+    def url(self) -> str:
+        return self.address()
 
     def connect(self, sandbox: Sandbox, address: str, name: str = "") -> Channel:
         """Connect a running sandbox as a channel, both ways."""
@@ -113,7 +118,7 @@ def running_hub(
     slug: str = "corner",
     time_zone: str = "Asia/Ho_Chi_Minh",
 ) -> Iterator[Hub]:
-    """A hub on that database, served over HTTP from a thread."""
+    """A hub on that database, served over HTTP from a thread as soon as somebody asks for its address."""
     settings = Settings(
         data=data,
         database_url=database_url,
@@ -133,16 +138,41 @@ def running_hub(
             document=document,
             actor="test",
         )
-    server = make_server("127.0.0.1", 0, create_app(settings, runtime), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     try:
-        yield Hub(runtime, program, f"http://127.0.0.1:{server.server_port}")
+        with Front(runtime) as front:
+            yield Hub(runtime, program, front.url)
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
         runtime.engine.dispose()
+
+
+@dataclass
+class Front:
+    """The web in a thread, from when its address is asked for; most tests never ask."""
+
+    runtime: Runtime
+    _served: str = ""
+    _end: ExitStack = field(default_factory=ExitStack)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Front:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self._end.close()
+
+    def url(self) -> str:
+        with self._lock:
+            self._served = self._served or self._serve()
+        return self._served
+
+    def _serve(self) -> str:
+        app = create_app(self.runtime.settings, self.runtime)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        for end in (lambda: thread.join(timeout=5), server.server_close, server.shutdown):
+            self._end.callback(end)
+        return f"http://127.0.0.1:{server.server_port}"
 
 
 __all__ = ["Hub", "Running", "running_hub"]

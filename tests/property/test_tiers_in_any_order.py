@@ -76,7 +76,7 @@ def played(hub: Hub, ladder: str, batches: Sequence[Sequence[Sold]]) -> tuple[Hu
             session, slug=next(_slugs), name="P", currency="VND", time_zone="Asia/Ho_Chi_Minh", region="VN",
             starts_at=START, document=document(ladder), actor="test",
         )  # fmt: skip
-    here = Hub(hub.runtime, program, hub.url)
+    here = Hub(hub.runtime, program, hub.address)
     till = Counter(here)
     for batch in batches:
         for sold in batch:
