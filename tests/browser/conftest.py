@@ -18,10 +18,14 @@ from tests.browser import chromium
 from tests.browser.shops import Shop
 from tests.browser.sight import HEIGHTS, Sight
 from tests.hubs import Hub, running_hub
+from tests.pace import FULL
 
 PASSWORD = "eight small brown tables"
 LANGUAGES = ("en", "vi")
 WIDTHS = (375, 1280)
+SCREENS = [(language, width) for language in LANGUAGES for width in WIDTHS]
+SOME_SCREENS = [("en", 1280), ("vi", 375)]
+"""Each language and each width once: enough at a desk."""
 _LOCALES = {"en": "en-GB", "vi": "vi-VN"}
 
 
@@ -94,10 +98,11 @@ def shop(house: House) -> Shop:
 
 
 @pytest.fixture(
-    params=[(lang, width) for lang in LANGUAGES for width in WIDTHS], ids=lambda p: f"{p[0]}-{p[1]}"
+    params=SCREENS if FULL or "SCREENSHOTS" in os.environ else SOME_SCREENS,
+    ids=lambda p: f"{p[0]}-{p[1]}",
 )
 def screen(request: pytest.FixtureRequest) -> tuple[str, int]:
-    """Each language at each width."""
+    """Each language at each width; at a desk each once (tests/pace.py)."""
     found: tuple[str, int] = request.param
     return found
 
