@@ -9,6 +9,8 @@ What it does, as README.md asks of every till:
 - Codes and balances come as signed callbacks to POST /callback. What is not signed by the shared
   secret within five minutes is refused with 401. A callback is a state, not an event: the same one
   again changes nothing (`changed` false), an older balance is passed over.
+- POST /_sandbox/points {"hub", "key", "phone", "points", "bill"?, ...}: a customer pays with points,
+  by the hub's API (`sandbox_points.py`); the code is then used like any other.
 - At the counter a code must be known, active, unused, within its time and this customer's.
 
 Faults: server_error, too_many_requests {"retry_after"}, unauthorised, gone (410), html (200 with a
@@ -28,7 +30,9 @@ from typing import Any
 
 from flask import Response, abort, request
 
+from connectors.generic_pos.sandbox_points import pay
 from connectors.sandbox_kit import Outgoing, Sandbox, drip, hang_up, serve
+from hub_client import Client
 
 JSON = dict[str, Any]
 
@@ -70,6 +74,7 @@ class TillSandbox(Sandbox):
         self.shown: dict[str, JSON] = {}
         self._receipts = 1000
         self.app.add_url_rule("/callback", "callback", self._callback, methods=["POST"])
+        self.app.add_url_rule("/_sandbox/points", "points", self._points, methods=["POST"])
 
     # --- what every sandbox does ---
 
@@ -269,6 +274,13 @@ class TillSandbox(Sandbox):
         ):
             return "belongs to somebody else"
         return None
+
+    def _points(self) -> tuple[JSON, int]:
+        """`POST /_sandbox/points`: a customer pays with points (`sandbox_points.pay`); `hub` and `key` are what
+        the merchant typed into the till."""
+        wish = request.get_json()
+        with Client(wish["hub"], wish["key"]) as client:
+            return pay(client, {"till": self.till, **wish})
 
     # --- callbacks of the hub ---
 
