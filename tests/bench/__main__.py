@@ -23,11 +23,14 @@ from hub.outbox.channels import Channel
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
-from tests.bench import ingest, inserts, load, posting
+from tests.bench import ingest, inserts, load, posting, redeem
 from tests.people import START
 from tests.servers import own_servers
 
-DOCUMENT = {"earn": {"points": 1, "per": {"VND": "10000"}}}
+DOCUMENT = {
+    "earn": {"points": 1, "per": {"VND": "10000"}},
+    "paying": {"points": 1, "worth": {"VND": "1000"}},
+}
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,18 @@ def main() -> None:
         base = inserts.measure(bench.settings.database_url, options.seconds)
         taken = ingest.measure(bench.settings, bench.runtime, bench.channel, options.seconds)
         posted = posting.measure(bench.settings, bench.runtime, bench.channel, options.orders)
+        redeemed = redeem.measure(bench.settings, bench.runtime, bench.channel, options.seconds)
         # a machine's pace changes within a minute: the denominator is taken before and after
         base = (base + inserts.measure(bench.settings.database_url, options.seconds)) / 2
     result = {
         "insert": {"clients": inserts.CLIENTS, "row_bytes": inserts.ROW_BYTES, "per_s": round(base)},
         "ingest": {"per_s": round(taken), "ratio": round(taken / base, 3)},
         "posting": {"per_s": round(posted), "ratio": round(posted / base, 3)},
+        "redeem": {
+            "p50_ms": round(redeemed.p50, 1),
+            "p99_ms": round(redeemed.p99, 1),
+            "per_s": round(redeemed.per_s),
+        },
     }
     json.dump(result, sys.stdout)
     sys.stdout.write("\n")

@@ -24,7 +24,7 @@ PROCESSES = 2
 
 def measure(settings: Settings, runtime: Runtime, channel: Channel, seconds: int) -> float:
     """Acknowledged webhooks a second; fails when one of them is not on disk."""
-    server = _start(settings)
+    server = start(settings)
     try:
         counts: Queue[tuple[int, float]] = multiprocessing.Queue()
         clients = [
@@ -49,15 +49,22 @@ def measure(settings: Settings, runtime: Runtime, channel: Channel, seconds: int
     return sum(count / elapsed for count, elapsed in found)
 
 
-def _start(settings: Settings) -> subprocess.Popen[bytes]:
-    environment = os.environ | {
+def environment(settings: Settings) -> dict[str, str]:
+    """What tells a process of the hub where everything is."""
+    return {
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "HUB_DATA": str(settings.data),
         "PORT": str(settings.port),
     }
+
+
+def start(settings: Settings) -> subprocess.Popen[bytes]:
+    """The web server, listening."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "hub", "web"], env=environment, start_new_session=True
+        [sys.executable, "-m", "hub", "web"],
+        env=os.environ | environment(settings),
+        start_new_session=True,
     )
     ends = time.monotonic() + 60
     while time.monotonic() < ends:

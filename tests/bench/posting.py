@@ -25,9 +25,9 @@ WARM_UP = 2000
 
 def measure(settings: Settings, runtime: Runtime, channel: Channel, orders: int) -> float:
     """Orders posted a second; fails when one is missing or the ledger does not verify."""
-    _store(runtime, channel, WARM_UP, seed=1)
+    store(runtime, channel, WARM_UP, seed=1)
     _post(settings)
-    _store(runtime, channel, orders, seed=2)
+    store(runtime, channel, orders, seed=2)
     elapsed = _post(settings)
     with runtime.sessions() as session:
         done = run(session, "SELECT count(*) AS n FROM entries")[0].n
@@ -37,7 +37,8 @@ def measure(settings: Settings, runtime: Runtime, channel: Channel, orders: int)
     return orders / elapsed
 
 
-def _store(runtime: Runtime, channel: Channel, count: int, *, seed: int) -> None:
+def store(runtime: Runtime, channel: Channel, count: int, *, seed: int) -> None:
+    """Put orders into the inbox."""
     messages = [
         Message(
             channel,
