@@ -26,8 +26,8 @@ from hub.program.nudges import Nudge, nudges
 from hub.program.rules import Rules
 from hub.sync.ground import ground_of
 from hub.transactions import standing
-from hub.transactions.judge import Situation
-from hub.transactions.merge import Contribution, asked_to_pay
+from hub.transactions.judge import Situation, basket
+from hub.transactions.merge import Contribution
 from hub.transactions.post import Arrival, Ground, Key, Transaction, post_arrivals
 
 CART_CHANNEL = "cart"
@@ -174,12 +174,13 @@ def _with_member(
     before: tuple[Mapping[str, int], str | None] | None,
     now: datetime,
 ) -> Simulated:
-    bill = asked_to_pay(posted.sale) if posted.sale else None
-    currency = posted.sale.currency if posted.sale else None
+    sale, at = posted.sale, posted.placed_at or now
+    bought = None
+    if sale is not None:
+        bought = basket(sale, "paid", posted.line_facts, ground.situations[posted.key[0]], at)
     if posted.member_id is None or before is None:
-        return replace(
-            found, nudges=nudges(found.rules, available=found.points, currency=currency, bill=bill)
-        )
+        short_of = nudges(found.rules, available=found.points, at=at, basket=bought)
+        return replace(found, nudges=short_of)
     member = view.by_id(desk.session, _root(desk, posted.member_id))
     after, tier_after = _stands(desk, ground, member.id, now)
     reach = after["available"] + after["pending"]
@@ -189,7 +190,7 @@ def _with_member(
         before=before[0],
         after=after,
         tiers=(before[1], tier_after),
-        nudges=nudges(found.rules, available=reach, currency=currency, bill=bill),
+        nudges=nudges(found.rules, available=reach, at=at, basket=bought),
     )
 
 

@@ -71,6 +71,12 @@ def applies(when: Condition, basket: Basket, zone: str, buyer: Buyer = NOBODY) -
     return _why_not(when, basket, buyer, zone, as_sold=False) is None
 
 
+def is_here_and_now(when: Condition, basket: Basket, zone: str) -> bool:
+    """Whether a larger bill of anybody would meet a condition there and then."""
+    in_time = _is_time(when, basket.placed_at, zone)
+    return in_time and not when.asks_who and _not_there(when, basket) is None
+
+
 def line_exclusion(rules: Rules, line: BasketLine) -> str | None:
     """Why a line earns by none of the rules; None: by one it does."""
     reasons = [exclusion(rule.lines, line) for rule in rules.earn]

@@ -10,11 +10,10 @@ import pytest
 import requests
 
 from hub.outbox.channels import Channel
-from hub.program import document, store
-from hub.program.nudges import nudges
+from hub.program import store
 from hub.web import keys
 from tests import signed
-from tests.hubs import START, Hub, running_hub
+from tests.hubs import Hub, running_hub
 
 DOCUMENT = {
     "earn": {"points": 1, "per": {"VND": "10000"}, "minimum": {"VND": "50000"}},
@@ -166,21 +165,3 @@ def test_another_programs_order_is_not_found(hub: Hub, till: Channel, ask: Ask) 
             timeout=10,
         )
         assert answer.status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("available", "bill", "said"),
-    [
-        (0, None, [("reward_short", 20)]),
-        (20, None, [("reward_short", 80)]),
-        (100, None, []),
-        (100, 49_999, [("bill_short", 1)]),
-        (100, 50_000, []),
-    ],
-)
-def test_what_is_missing_is_the_nearest(
-    available: int, bill: int | None, said: list[tuple[str, int]]
-) -> None:
-    rules = document.rules(DOCUMENT, number=1, effective_from=START, time_zone="UTC")
-    found = nudges(rules, available=available, currency="VND", bill=bill)
-    assert [(n["code"], n.get("points") or n.get("amount")) for n in found] == said

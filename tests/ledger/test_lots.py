@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.ledger.lots import Grant, Return, Spend, replay
+from hub.ledger.lots import Grant, Return, Spend, payer_key, payer_of, replay
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -142,3 +143,55 @@ def test_what_is_for_ever_stays_available_beside_what_is_not() -> None:
     assert (book.available(day(1)), book.pending(day(1))) == (17, 3)
     assert (book.available(day(5)), book.pending(day(5))) == (7, 3)
     assert (book.available(day(9)), book.pending(day(9))) == (10, 0)
+
+
+# --- spends taken again, payers, inactivity ------------------------------------------------------
+
+
+def test_what_is_taken_again_undoes_the_latest_returns_first() -> None:
+    early, late = Return(3, day(6)), Return(4, day(7), day(40))
+    spend = Spend("s", 10, day(5), (early, late))
+    assert spend.taken_again(0) == spend
+    assert spend.taken_again(1).returns == (early, replace(late, amount=3))
+    assert spend.taken_again(4).returns == (early,)
+    assert spend.taken_again(6).returns == (replace(early, amount=1),)
+    again = spend.taken_again(9)
+    assert (again.amount, again.returns, again.net) == (12, (), 12)
+    assert [spend.taken_again(n).net for n in range(9)] == list(range(3, 12))
+
+
+def test_a_payer_is_read_out_of_a_key() -> None:
+    assert payer_key("Ann & Co", "r:1") == "payer:Ann & Co:r:1"
+    keys = ("payer:Ann & Co:r:1", "payer:b:", "adjust:r", "sale:1:2", "payers:x:1", "payer")
+    assert [payer_of(key) for key in keys] == ["Ann & Co", "b", None, None, None, ""]
+
+
+def test_a_payer_takes_back_their_own_first_and_then_what_ends_soonest() -> None:
+    own, others = payer_key("x", "1"), payer_key("y", "1")
+    grants = [grant(own, 5, 1), grant(others, 5, 0, until=30), grant("mine", 5, 0, until=20)]
+    book = replay(grants, [Spend(payer_key("x", "back"), 8, day(5))], day(6))
+    assert {k: lot.remaining for k, lot in book.lots.items()} == {own: 0, others: 5, "mine": 2}
+    assert [book.available(day(6), payer) for payer in (None, "x", "y", "z")] == [7, 0, 5, 0]
+
+
+def test_a_pending_lot_is_taken_from_last_also_where_it_ends_first() -> None:
+    grants = [grant("soon", 5, 0, until=9, wait=7), grant("open", 5, 0, until=90)]
+    book = replay(grants, [Spend("s", 5, day(5))], day(6))
+    assert (book.lots["open"].remaining, book.lots["soon"].remaining) == (0, 5)
+    at_once = replay([grant("soon", 5, 0, until=9, wait=5), grant("open", 5, 0, until=90)],
+                     [Spend("s", 5, day(5))], day(6))  # fmt: skip
+    assert at_once.lots["soon"].remaining == 0
+
+
+def test_what_is_returned_to_several_lots_lives_on_by_lot_and_by_return() -> None:
+    grants = [grant("a", 4, 0, until=10), grant("b", 5, 0, until=12), grant("c", 9, 0, until=80)]
+    returns = (Return(6, day(20), day(50)), Return(2, day(21)), Return(5, day(22), day(60)))
+    book = replay(grants, [Spend("s", 13, day(5), returns)], day(30))
+    children = {k: (lot.granted, lot.parent) for k, lot in book.lots.items() if lot.parent}
+    assert children == {"a~s~0": (4, "a"), "b~s~0": (2, "b"), "b~s~2": (3, "b")}
+    assert [book.lots[k].expires_at for k in ("a~s~0", "b~s~2")] == [day(50), day(60)]
+    assert book.lots["c"].remaining == 9
+
+
+def test_a_grant_of_nothing_is_no_lot() -> None:
+    assert replay([grant("a", 0, 0)], [], day(1)).lots == {}

@@ -445,3 +445,65 @@ def test_the_tier_changes_at_no_other_moment_than_the_next(one: Ladder, facts: l
         climb.advance(fact.at)
         assert all(moment is not None and change.at >= moment for change in climb.changes[known:])
         climb.take(fact)
+
+
+# --- every change says why -----------------------------------------------------------------------
+
+
+def whys(climb: Climb) -> list[tuple[str | None, str]]:
+    return [(c.tier, c.why) for c in climb.changes]
+
+
+def test_decisions_are_told_in_the_history_by_their_names() -> None:
+    facts: list[Fact] = [
+        Act(on("2025-02-01"), "set", "silver"),
+        Act(on("2025-03-01"), "guarantee", "gold"),
+        Act(on("2025-04-01"), "release"),
+        Act(on("2025-05-01"), "count", amount=5000),
+    ]
+    assert whys(climbed(ladder(), *facts, until="2025-06-01"))[1:] == [
+        ("silver", "set"), ("gold", "guaranteed"), ("silver", "guarantee_ended"), ("gold", "reached"),
+    ]  # fmt: skip
+
+
+def test_a_guarantee_begins_when_it_is_given() -> None:
+    one = ladder(by="points_balance", leave="at_once")
+    promise = Act(on("2025-05-01"), "guarantee", "gold")
+    assert climbed(one, promise, until="2025-04-30").tier == "member"
+    assert climbed(one, promise, until="2025-05-01").tier == "gold"
+
+
+def test_a_stated_count_replaces_what_was_counted() -> None:
+    facts: list[Fact] = [sale("2025-02-01", 700), Act(on("2025-03-01"), "count", amount=900)]
+    found = climbed(ladder(), *facts, until="2025-03-02").progress()
+    assert (found.count, found.tier, found.missing) == (900, "member", 100)
+
+
+def test_who_is_in_a_tier_that_stays_keeps_it_over_new_rules_and_who_is_in_one_that_goes_is_counted() -> (
+    None
+):
+    silver_goes = ladder([LEVELS[0], LEVELS[2]])
+    renamed = ladder([{"id": "new", "name": "New", "from": 0}, *LEVELS[1:]])
+    for later, expected in ((silver_goes, ("member", "rules_changed")), (renamed, None)):
+        climb = replay([(JOINED, ladder()), (on("2025-06-01"), later)], ZONE, JOINED,
+                       [sale("2025-02-01", 1500)], on("2025-06-02"))  # fmt: skip
+        assert whys(climb)[2:] == ([] if expected is None else [expected])
+        assert climb.tier == ("silver" if expected is None else "member")
+
+
+def test_progress_where_there_are_no_tiers_and_of_who_has_just_joined() -> None:
+    gone = replay([(JOINED, ladder()), (on("2025-06-01"), None)], ZONE, JOINED,
+                  [sale("2025-02-01", 1500)], on("2025-07-01")).progress()  # fmt: skip
+    assert (gone.tier, gone.since, gone.count, gone.next_tier) == (None, on("2025-06-01"), 0, None)
+    never = replay([(JOINED, None)], ZONE, JOINED, [], on("2025-07-01")).progress()
+    assert (never.tier, never.since, never.count) == (None, None, 0)
+    new = climbed(ladder(), until="2025-03-01").progress()
+    assert (new.tier, new.since, new.missing, new.keep_at, new.review_at) == (
+        "member",
+        JOINED,
+        1000,
+        None,
+        None,
+    )
+    exactly = climbed(ladder(), sale("2025-02-01", 1000), until="2025-03-01").progress()
+    assert (exactly.since, exactly.missing) == (on("2025-02-01"), 4000)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from hub.program import document as documents
-from hub.program.expiry import availability, expires_at
+from hub.program.expiry import NOT_YET, availability, expires_at
 from hub.program.rules import Expiry, Rules
 
 ZONE = "Asia/Ho_Chi_Minh"
@@ -68,3 +68,37 @@ def test_months_clamp_periods_end_and_fixed_days_come_round(
     expiry: Expiry, start: str, gone: str
 ) -> None:
     assert expires_at(expiry, day(start), ZONE) == day(gone)
+
+
+# --- hand-over, and the time of day ---------------------------------------------------------------
+
+
+def test_points_wait_for_the_hand_over_and_then_for_the_return_window() -> None:
+    waiting = rules(available_from="fulfilled", expire_after_days=10)
+    assert availability(waiting, EVENING) == (NOT_YET, None)
+    later = EVENING + timedelta(days=3)
+    assert availability(waiting, EVENING, later) == (later, day("2026-11-16"))
+    assert availability(waiting, EVENING, EVENING - timedelta(days=3))[0] == EVENING
+    window = rules(available_from="fulfilled", available_after_days=14)
+    assert availability(window, EVENING, later) == (day("2026-11-19"), None)
+    assert availability(rules(), EVENING, later) == (EVENING, None)
+
+
+def test_the_same_time_of_day_belongs_to_the_points_and_the_moment_after_it_does_not() -> None:
+    gone = expires_at(Expiry(days=2, last_day="same_time"), EVENING, ZONE)
+    assert gone == EVENING + timedelta(days=2, microseconds=1)
+    assert gone is not None
+    assert gone.tzinfo is UTC
+    for whole in (
+        Expiry(days=2, until_end_of="month", last_day="same_time"),
+        Expiry(on_day=(11, 30), last_day="same_time"),
+    ):
+        assert expires_at(whole, EVENING, ZONE) == day("2026-11-30")
+
+
+def test_moments_are_told_in_the_zone_they_were_asked_in() -> None:
+    gone = expires_at(Expiry(days=2), EVENING, ZONE)
+    assert gone is not None
+    assert gone.tzinfo is UTC
+    begins, _ = availability(rules(available_after_days=1), EVENING)
+    assert begins.tzinfo is UTC

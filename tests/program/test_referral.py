@@ -69,3 +69,16 @@ def test_terms_are_those_in_force_when_the_order_was_placed() -> None:
     change = REFERRED + 2 * DAY
     found = reward(lambda at: TERMS if at >= change else None, REFERRED, [order(1, 1), order(2, 3)])
     assert found.order == order(2, 3), "before there were terms nothing could qualify"
+
+
+def test_both_sides_get_store_credit_in_the_currency_of_the_order() -> None:
+    terms = Referral(referrer_credit={"AUD": 500, "USD": 300}, friend_credit={"AUD": 700})
+    for currency, credit in (("AUD", (500, 700)), ("USD", (300, 0)), ("VND", (0, 0))):
+        found = reward(lambda _: terms, REFERRED, [order(1, 1, 100, currency)])
+        assert (found.referrer_credit, found.friend_credit) == credit
+    assert reward(lambda _: terms, REFERRED, []).friend_credit == 0
+
+
+def test_a_share_is_exact_to_the_last_unit() -> None:
+    terms = Referral(percent=Fraction(10), worth={"VND": 1000})
+    assert [points(terms, order(1, 1, bill))[1] for bill in (999_999, 1_000_000)] == [99, 100]
