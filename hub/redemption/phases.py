@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.ledger import commands
+from hub.ledger.commands import NotEnoughPoints
 from hub.outbox.channels import Channel
 from hub.program.rules import Rules
 from hub.redemption import records, taking
 from hub.redemption.issuing import Bought, issue
 from hub.redemption.limits import lock_stock
 from hub.redemption.orders import AlreadyCommitted, Deed, HoldEnded, Order, Redeemed
+from hub.redemption.records import is_used
 from hub.redemption.wanted import wanted
 from hub.transactions import standing
 
@@ -34,10 +36,16 @@ def hold(session: Session, order: Order, rules: Rules) -> Redeemed:
     with the first redemption, as it is by then.
     """
     digest = order.digest(held=True)
-    if records.is_used(session, order.program_id, order.key):
+    if is_used(session, order.program_id, order.key):
         return records.earlier(session, order, digest)
     now = order.now or commands.moment(session)
     reward = wanted(session, order, rules, now)
+    try:
+        taking.refuse_early(session, order, reward, now)
+    except NotEnoughPoints:
+        if is_used(session, order.program_id, order.key):  # by another process, a moment ago
+            return records.earlier(session, order, digest)
+        raise
     until = now + timedelta(minutes=rules.hold_minutes)
     with session.begin_nested():
         lock_stock(session, order.program_id, reward)

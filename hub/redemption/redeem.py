@@ -58,6 +58,12 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
         return records.earlier(session, order, digest)  # also when the reward is offered no more
     now = order.now or commands.moment(session)
     reward = wanted(session, order, rules, now)
+    try:
+        taking.refuse_early(session, order, reward, now)
+    except NotEnoughPoints:
+        if is_used(session, order.program_id, order.key):  # by another process, a moment ago
+            return records.earlier(session, order, digest)
+        raise
     with session.begin_nested():
         lock_stock(session, order.program_id, reward)
         taking.open_account(session, order, reward)

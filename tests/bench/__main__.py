@@ -23,7 +23,7 @@ from hub.outbox.channels import Channel
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
-from tests.bench import ingest, inserts, load, posting, redeem
+from tests.bench import double_spend, ingest, inserts, load, posting, redeem
 from tests.people import START
 from tests.servers import own_servers
 
@@ -94,6 +94,7 @@ def main() -> None:
         taken = ingest.measure(bench.settings, bench.runtime, bench.channel, options.seconds)
         posted = posting.measure(bench.settings, bench.runtime, bench.channel, options.orders)
         redeemed = redeem.measure(bench.settings, bench.runtime, bench.channel, options.seconds)
+        spent = double_spend.measure(bench.settings, bench.runtime)
         # a machine's pace changes within a minute: the denominator is taken before and after
         base = (base + inserts.measure(bench.settings.database_url, options.seconds)) / 2
     result = {
@@ -105,6 +106,7 @@ def main() -> None:
             "p99_ms": round(redeemed.p99, 1),
             "per_s": round(redeemed.per_s),
         },
+        "double_spend": spent,
     }
     json.dump(result, sys.stdout)
     sys.stdout.write("\n")

@@ -56,6 +56,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "REDIS_URL": settings.redis_url,
         "HUB_DATA": str(settings.data),
         "PORT": str(settings.port),
+        "HUB_API_RATE": "0",  # one key plays many tills
     }
 
 
