@@ -66,7 +66,7 @@ class Points:
             self.pass_(f"after {command.action}")
             return Receipt()
 
-        ModelShop.push = push  # type: ignore[method-assign]
+        ModelShop.push = push  # type: ignore[method-assign, assignment]
 
 
 def platform(codes: Path, shop: ModelShop, command: Command) -> None:
