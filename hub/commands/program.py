@@ -338,3 +338,29 @@ def describe(file: Path | None, language: str | None, program: str | None, as_js
         click.echo(f"\n## {section.title}\n")
         for line in section.lines:
             click.echo(f"- {line}")
+
+
+@command.command("keys")
+@program_option
+@json_option
+def keys_(program: str | None, as_json: bool) -> None:
+    """List API keys, when each was used last, and which are revoked."""
+    from hub.web import keys
+
+    with ground() as runtime, runtime.sessions() as session:
+        found = keys.of_program(session, find_program(session, program))
+    show(found, as_json=as_json)
+
+
+@command.command("revoke-key")
+@click.argument("key")
+@program_option
+@json_option
+def revoke_key(key: str, program: str | None, as_json: bool) -> None:
+    """Revoke an API KEY (its id): it opens nothing from now on."""
+    from hub.web import keys
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        if not keys.revoke(session, find_program(session, program), key, actor=ACTOR):
+            raise Refusal(_("there is no key {key!r} that is in force", key=key))
+    show_one({"id": key, "state": "revoked"}, as_json=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -15,6 +15,9 @@ from hub.db import AWAY
 from hub.ledger.accounts import RootChanged
 from hub.members.resolve import Collision
 from hub.outbox import channels, deliveries
+from hub.outbox.channels import Channel
+from hub.program import store
+from hub.program.rules import Rules, in_force
 from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.sync.process import balance_pushes
@@ -36,14 +39,30 @@ class Desk:
     actor: str
     """As noted on entries and in the audit."""
 
+    _known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def rules(self) -> Rules:
+        """The programme's rules in force now; looked up once for the deed."""
+        if "rules" not in self._known:
+            versions = store.versions(self.session, self.program)
+            self._known["rules"] = in_force(versions, self.runtime.clock())
+        found: Rules = self._known["rules"]
+        return found
+
+    def channels(self) -> list[Channel]:
+        """The programme's channels that are not disconnected; looked up once for the deed."""
+        if "channels" not in self._known:
+            self._known["channels"] = channels.of_program(self.session, self.program.id)
+        found: list[Channel] = self._known["channels"]
+        return found
+
     def note(self, action: str, subject: str, **detail: Any) -> None:
         """Write a deed into the audit; the detail holds no personal data."""
         record(self.session, self.program.id, self.actor, action, subject, detail)
 
     def tell_balances(self, members: Iterable[int]) -> None:
         """Make the balances of these members due in every channel that shows balances."""
-        known = channels.of_program(self.session, self.program.id)
-        pushes = balance_pushes(self.runtime, self.program.id, known, members)
+        pushes = balance_pushes(self.runtime, self.program.id, self.channels(), members)
         deliveries.enqueue(self.session, pushes)
 
 

@@ -9,11 +9,9 @@ from datetime import datetime
 
 from hub.desk.place import Desk
 from hub.members import view
-from hub.outbox import channels
-from hub.program import store
 from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
-from hub.program.rules import Rules, in_force
+from hub.program.rules import Rules
 from hub.redemption import entitled, phases, taking_back
 from hub.redemption import redeem as redemption
 from hub.redemption.costs import Costs
@@ -33,7 +31,7 @@ class Offer:
 def offers(desk: Desk, available: int, member_id: int | None = None) -> list[Offer]:
     """The rewards that can be had now, the cheapest first; with a member those that they can have, at what
     it costs them."""
-    now, rules = desk.runtime.clock(), _rules(desk)
+    now, rules = desk.runtime.clock(), desk.rules()
     open_now = [r for r in rules.rewards.values() if not r.every_order and r.why_not_at(now) is None]
     if member_id is not None and entitled.asks_who(rules, open_now):
         open_now = _theirs(desk, rules, open_now, member_id, now)
@@ -55,7 +53,7 @@ def _theirs(
 def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
     """How many of the points a member may pay with now, and what they take off. Changes nothing.
     Raises `NoSuchReward` where points are not money."""
-    paying = _rules(desk).paying
+    paying = desk.rules().paying
     if paying is None:
         raise NoSuchReward(POINTS)
     available = view.balance(desk.session, member_id, desk.runtime.clock())["available"]
@@ -67,10 +65,10 @@ def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
 def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
     """Turn points, or store credit, into a code for money off. Raises `NotPayable` besides what `redeem`
     raises."""
-    known = channels.of_program(desk.session, desk.program.id)
+    known = desk.channels()
     name = CREDIT if payment.credit else POINTS
     order = _order(desk, member_id, name, payment, key)
-    done = redemption.redeem(desk.session, order, _rules(desk), known)
+    done = redemption.redeem(desk.session, order, desk.rules(), known)
     _tell(desk, member_id, name, [done])
     return done
 
@@ -86,8 +84,8 @@ def redeem_several(
 ) -> list[Redeemed]:
     """Buy several of one reward, each with a code of its own, or none of them."""
     order = _order(desk, member_id, reward, None, key)
-    known = channels.of_program(desk.session, desk.program.id)
-    done = redemption.redeem_several(desk.session, order, _rules(desk), known, quantity)
+    known = desk.channels()
+    done = redemption.redeem_several(desk.session, order, desk.rules(), known, quantity)
     _tell(desk, member_id, reward, done)
     return done
 
@@ -107,8 +105,8 @@ def hold_payment(desk: Desk, member_id: int, payment: Payment, *, key: str | Non
 def commit(desk: Desk, redemption_id: str) -> Redeemed:
     """Issue the code of what is held; it goes to the channels. Repeated, it answers with the same code.
     Raises `NoSuchRedemption`, and `HoldEnded` where the points are not held any more."""
-    known = channels.of_program(desk.session, desk.program.id)
-    done = phases.commit(desk.session, _deed(desk, redemption_id), _rules(desk), known)
+    known = desk.channels()
+    done = phases.commit(desk.session, _deed(desk, redemption_id), desk.rules(), known)
     if not done.repeated:
         desk.note("redemption.made", done.id, reward=done.reward, points=done.points)
     return done
@@ -128,8 +126,8 @@ def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) ->
     """Take an unused code back from every channel; its points return once all have confirmed. Answers
     with the voucher's state by now; again, it changes nothing. Raises `LookupError` and `AlreadyUsed`."""
     costs = Costs(desk.session, desk.program.id, desk.runtime.chain_key, now)
-    known = channels.of_program(desk.session, desk.program.id)
-    members = taking_back.begin(costs, redemption_id, known, desk.actor, _rules(desk))
+    known = desk.channels()
+    members = taking_back.begin(costs, redemption_id, known, desk.actor, desk.rules())
     if members is not None:
         desk.note("redemption.taken_back", redemption_id)
         desk.tell_balances(members)
@@ -137,7 +135,7 @@ def take_back(desk: Desk, redemption_id: str, *, now: datetime | None = None) ->
 
 
 def _held(desk: Desk, order: Order) -> Redeemed:
-    done = phases.hold(desk.session, order, _rules(desk))
+    done = phases.hold(desk.session, order, desk.rules())
     if not done.repeated:
         desk.note("redemption.held", done.id, reward=done.reward, points=done.points)
         desk.tell_balances([view.by_id(desk.session, order.member_id).id])
@@ -146,10 +144,6 @@ def _held(desk: Desk, order: Order) -> Redeemed:
 
 def _deed(desk: Desk, redemption_id: str) -> Deed:
     return Deed(desk.program.id, redemption_id, desk.actor, desk.runtime.chain_key)
-
-
-def _rules(desk: Desk) -> Rules:
-    return in_force(store.versions(desk.session, desk.program), desk.runtime.clock())
 
 
 def _order(desk: Desk, member_id: int, reward: str, payment: Payment | None, key: str | None) -> Order:

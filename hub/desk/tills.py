@@ -12,10 +12,7 @@ from hub.desk.place import Desk
 from hub.i18n import gettext as _
 from hub.members import one_time, staff, view
 from hub.members.one_time import Try
-from hub.program import store
-from hub.program.rules import in_force
 from hub.program.store import Program
-from hub.program.till import Till
 from hub.redemption import cashiers
 from hub.redemption.cashiers import Act
 from hub.redemption.orders import Redeemed
@@ -180,7 +177,7 @@ def redeeming(
     """Redeem as the programme asks of tills. `named`: the till told who the cashier is, which is written down
     also where nothing is limited. `excused`: whoever answers for it needs no one-time code. Raises
     `CodeNeeded`, `WrongCode`, `CashierLimit`, and what the deed raises."""
-    till, now = _till(desk), desk.runtime.clock()
+    till, now = desk.rules().till, desk.runtime.clock()
     before = (
         cashiers.lock(desk.session, desk.program.id, act, now)
         if named or till.counts_redemptions
@@ -204,7 +201,7 @@ def redeeming(
         for one in fresh:
             cost = 0 if credit else one.points
             cashiers.note(desk.session, desk.program.id, act, member_id, cost, one.id, now)
-    if staff.is_own(desk.session, desk.program.id, act.cashier, member_id):
+    if named and staff.is_own(desk.session, desk.program.id, act.cashier, member_id):
         detail = {"cashier": act.cashier, "points": points}
         alerts.tell(desk.session, desk.program.id, "own_redemption", fresh[0].id, detail, now)
     return done
@@ -213,7 +210,7 @@ def redeeming(
 def claiming(desk: Desk, act: Act, transaction: str, who: Callable[[], int], *, named: bool) -> int:
     """Before a guest's order is given to a member: `who` finds or makes them, after the cashier's turn has
     come. Raises `OwnAccount`, `CashierLimit`, and what `who` raises."""
-    till, now = _till(desk), desk.runtime.clock()
+    till, now = desk.rules().till, desk.runtime.clock()
     counts = named or till.claims_per_hour is not None
     before = cashiers.lock(desk.session, desk.program.id, act, now) if counts else None
     member_id = who()
@@ -236,7 +233,3 @@ def tell(runtime: Runtime, program: Program, refused: CashierLimit | OwnAccount)
         else:
             detail = {"cashier": refused.act.cashier}
             alerts.tell(session, program.id, "own_claim", refused.subject, detail, now)
-
-
-def _till(desk: Desk) -> Till:
-    return in_force(store.versions(desk.session, desk.program), desk.runtime.clock()).till

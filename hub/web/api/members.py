@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from hub.i18n import gettext as _
 from hub.members import credit, view
 from hub.web.api.door import ApiBlueprint, Strict, now, transaction
-from hub.web.api.paging import Listing, link, place
+from hub.web.api.paging import MOST, USUAL, Listing, link, place
 from hub.web.keys import caller, requires
 from hub.web.problems import not_found
 
@@ -23,7 +23,9 @@ LINK = {"Link": {"description": 'the next page, where there is one: `<address>; 
 
 
 class MemberQuery(Listing):
-    """One of them; none: all members, page by page."""
+    """One of them; or a limit: all members, page by page."""
+
+    limit = fields.Integer(allow_none=False, validate=validate.Range(1, MOST))
 
     phone = fields.String(validate=MAX_TEXT, metadata={"description": "in any spelling"})
     email = fields.String(validate=MAX_TEXT)
@@ -32,9 +34,9 @@ class MemberQuery(Listing):
 
     @validates_schema
     def one(self, data: dict[str, Any], **_more: Any) -> None:
-        """A search has one key, and its answer no pages."""
-        keys = data.keys() & set(KEYS)
-        if len(keys) > 1 or (keys and data.get("cursor")):
+        """A search has one key, and its answer no pages; a list has a limit or a cursor."""
+        keys, pages = data.keys() & set(KEYS), "limit" in data or data["cursor"] is not None
+        if len(keys) + pages != 1:
             raise ValidationError(_("give exactly one of phone, email, card, customer"))
 
 
@@ -157,17 +159,17 @@ class Entries(Schema):
 @blueprint.arguments(MemberQuery, location="query")
 @blueprint.response(200, Member(many=True), headers=LINK)
 def search(query: dict[str, Any]) -> Any:
-    """Find members by phone, e-mail, card or a channel's customer id: at most 20. Without such a key all
+    """Find members by phone, e-mail, card or a channel's customer id: at most 20. With `limit` instead all
     members, newest first; the header `Link` leads to the next page."""
     program = caller().program
     with transaction() as session:
         for kind in query.keys() & set(KEYS):
             found = view.search(session, program.id, program.region, kind=kind, text=query[kind])
             return _shown(session, found)
-        before = place(session, "mem", query["cursor"])
-        rows = view.everybody(session, program.id, before=before, limit=query["limit"] + 1)
-        shown = _shown(session, rows[: query["limit"]])
-    return shown, 200, link(shown[-1]["id"] if len(rows) > query["limit"] else None, query["limit"])
+        limit, before = query.get("limit", USUAL), place(session, "mem", query["cursor"])
+        rows = view.everybody(session, program.id, before=before, limit=limit + 1)
+        shown = _shown(session, rows[:limit])
+    return shown, 200, link(shown[-1]["id"] if len(rows) > limit else None, limit)
 
 
 @blueprint.get("/<member_id>")

@@ -17,6 +17,7 @@ from hub.web.keys import caller
 from hub.web.problems import Problem
 
 MOST = 200
+USUAL = 50
 _ID = re.compile(r"[a-z]{2,4}_[0-9a-z]{16}")
 _TABLES = {
     "act": "actions", "mem": "members", "otp": "one_time_codes", "red": "redemptions", "txn": "transactions",
@@ -34,7 +35,7 @@ class Listing(Strict):
     """Where to go on, and how far."""
 
     cursor = fields.String(load_default=None, allow_none=False, validate=is_cursor)
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST))
+    limit = fields.Integer(load_default=USUAL, validate=validate.Range(1, MOST))
 
 
 class OfMember(Listing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from flask import Response, request
@@ -107,8 +108,20 @@ class CodeSent(Schema):
     expires_at = fields.DateTime()
 
 
+def _exists(route: Callable[..., Any]) -> Callable[..., Any]:
+    """Who is not this program's member is a 404 before the body is read."""
+
+    @wraps(route)
+    def looked_up(member_id: str) -> Any:
+        _member(member_id)
+        return route(member_id=member_id)
+
+    return looked_up
+
+
 @blueprint.post("/members/<member_id>/one-time-codes")
 @requires("redeem")
+@_exists
 @blueprint.arguments(CodeRequest)
 @blueprint.response(201, CodeSent)
 def send_code(wish: dict[str, Any], member_id: str) -> Any:
