@@ -17,7 +17,8 @@ def recorded(
                                        UNION ALL SELECT id FROM members WHERE alias_of = :member)"""
     rows = run(
         session,
-        f"""SELECT a.public_id AS id, a.action, a.points, a.why, a.occurred_at, m.public_id AS member
+        f"""SELECT a.id AS row, a.public_id AS id, m.name, a.action, a.points, a.why, a.occurred_at,
+                   m.public_id AS member
             FROM actions a JOIN members m ON m.id = a.member_id
             WHERE a.program_id = :program {of_member if member_id is not None else ""}
               {"AND a.id < :before" if before is not None else ""}

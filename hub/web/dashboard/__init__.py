@@ -21,6 +21,7 @@ from hub.web.dashboard import (
     looks,
     members,
     orders,
+    programme,
     quarantine,
     replays,
     standing,
@@ -28,7 +29,20 @@ from hub.web.dashboard import (
     visit,
 )
 
-AREAS = (channels, codes, deliveries, front, home, login, members, orders, quarantine, replays, standing)
+AREAS = (
+    channels,
+    codes,
+    deliveries,
+    front,
+    home,
+    login,
+    members,
+    orders,
+    programme,
+    quarantine,
+    replays,
+    standing,
+)
 """Modules whose views are registered by being imported."""
 
 _csrf = CSRFProtect()

@@ -23,6 +23,7 @@ NAVIGATION_WORDS: Mapping[str, str] = {
     "quarantine": "Quarantine",
     "orders": "Orders",
     "members": "Members",
+    "programme": "Programme",
     "channels": "Channels",
 }
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "vi": "Tiếng Việt"}
@@ -34,6 +35,7 @@ _NAVIGATION: tuple[tuple[str, str, Right], ...] = (
     ("quarantine", "shield-lock", "look"),
     ("orders", "receipt", "look"),
     ("members", "users", "members"),
+    ("programme", "scale", "look"),
     ("channels", "plug-connected", "look"),
 )
 """Endpoint, icon, and the right without which it is not shown."""
