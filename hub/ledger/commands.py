@@ -174,16 +174,11 @@ def _carry_out(
     digest = input_hash(counter, subject, amount, command.member_id, dict(times or {}))
     if _done_before(session, command, digest):
         return _answer(session, locked, account, repeated=True)
+    known = load_ingredients(session, [account.id])
     if need:
-        _refuse_overdraft(
-            load_ingredients(session, [account.id])[account.id].replay(locked.now),
-            need,
-            locked,
-            payer_of(subject),
-        )
+        _refuse_overdraft(known[account.id].replay(locked.now), need, locked, payer_of(subject))
     if clamp:
-        present = load_ingredients(session, [account.id])[account.id].replay(locked.now)
-        amount = max(amount, -present.available(locked.now))
+        amount = max(amount, -known[account.id].replay(locked.now).available(locked.now))
         if not amount:
             return _answer(session, locked, account, repeated=False)
     account.rebuild = True
@@ -203,7 +198,7 @@ def _carry_out(
             expires_at=(times or {}).get("expires_at"),
         )
     )
-    books = write(session, locked)
+    books = write(session, locked, known)
     done = books[account.id]
     return Done(account.id, account.balance, done.available(locked.now), repeated=False)
 

@@ -23,10 +23,14 @@ class LedgerBroken(Exception):
     """A stored sum is not what its parts say; nothing is written on top of it."""
 
 
-def write(session: Session, locked: Locked) -> dict[int, Book]:
+def write(
+    session: Session, locked: Locked, known: Mapping[int, Ingredients] | None = None
+) -> dict[int, Book]:
     """Carry out everything drafted on the locked accounts. Returns the replayed books of those that
-    had to be rebuilt (the others only gained lots no spend could have used)."""
-    books = _rebuild(session, locked, [a for a in locked.accounts.values() if a.rebuild])
+    had to be rebuilt (the others only gained lots no spend could have used). `known`: what was read of
+    accounts under their lock already; it is used up."""
+    rebuilt = [a for a in locked.accounts.values() if a.rebuild]
+    books = _rebuild(session, locked, rebuilt, known or {})
     _write_entries(session, locked)
     _write_fast_lots(session, [a for a in locked.accounts.values() if not a.rebuild])
     _write_postings(session, list(locked.touched.values()))
@@ -37,12 +41,13 @@ def write(session: Session, locked: Locked) -> dict[int, Book]:
 # --- replaying accounts --------------------------------------------------------------------------
 
 
-def _rebuild(session: Session, locked: Locked, accounts: Sequence[Account]) -> dict[int, Book]:
+def _rebuild(
+    session: Session, locked: Locked, accounts: Sequence[Account], known: Mapping[int, Ingredients]
+) -> dict[int, Book]:
     """Replay these accounts with their drafts, draft what forgiveness and expiry follow from it, and
     store the lots."""
-    if not accounts:
-        return {}
-    ingredients = load_ingredients(session, [a.id for a in accounts])
+    missing = [a.id for a in accounts if a.id not in known]
+    ingredients = {**known, **(load_ingredients(session, missing) if missing else {})}
     books = {}
     for account in accounts:
         parts = ingredients[account.id]
@@ -56,7 +61,8 @@ def _rebuild(session: Session, locked: Locked, accounts: Sequence[Account]) -> d
         book = parts.replay(locked.now)
         _expire(locked, account, parts, book)
         books[account.id] = book
-    _store_lots(session, books)
+    if books:
+        _store_lots(session, books)
     return books
 
 
