@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "redeem": "Spend a member's points on a reward.",
         "redemption": "Points that are held: turn them into a code, or let them go.",
         "take-back": "Take an unused code back; its points return.",
+        "vouchers": "Codes that were used twice, or are not as channels say.",
         "simulate": "What a cart or an order would earn, by the rules or a draft.",
         "sale": "What became of an order, and why it earned what it did.",
         "ledger": "The book of points: show and verify.",

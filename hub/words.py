@@ -254,6 +254,13 @@ OFFER_WORDS: Mapping[str, str] = {
 }
 """Why a reward cannot be had."""
 
+DOUBLE_USE_WORDS: Mapping[str, str] = {
+    "take_again": "Each use costs the member its points.",
+    "absorb": "The shop bears it.",
+    "flag": "A person has to decide.",
+}
+"""What becomes of the further uses of a code."""
+
 HOLD_WORDS: Mapping[str, str] = {
     "hold_expired": "The points were held too long ago; they are back. Begin anew.",
     "hold_released": "The points were let go; they are back. Begin anew.",
@@ -373,6 +380,11 @@ def of_payment(why: str | None) -> str:
 def of_offer(why: str) -> str:
     """Why a reward cannot be had."""
     return _(OFFER_WORDS[why])
+
+
+def of_double_use(done: str) -> str:
+    """What became of the further uses of a code."""
+    return _(DOUBLE_USE_WORDS[done])
 
 
 def of_hold(why: str) -> str:

@@ -27,7 +27,7 @@ from hub.program.earn import line_exclusion
 from hub.program.rules import Rules
 from hub.program.store import Program
 from hub.runtime import Runtime
-from hub.transactions import browse, buyer
+from hub.transactions import browse, buyer, coded
 from hub.transactions.codec import refund_from_json, sale_from_json
 from hub.transactions.judge import basket
 from hub.transactions.merge import (
@@ -81,7 +81,8 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the story. `kind`: received, understood, failed, posted, claimed, pushed, asked."""
+    """One step of the story. `kind`: received, understood, failed, posted, claimed, shared, pushed,
+    asked."""
 
     kind: str
     at: datetime
@@ -170,6 +171,7 @@ def tell(
     steps = [*told, *_asked(session, program.id, order, own)]
     steps += _posted(session, order, deliveries)
     steps += _claims(session, program.id, order)
+    steps += [Step("shared", at, said) for at, said in coded.shared(session, program.id, order["id"])]
     steps += _pushed(session, program.id, order, own)
     return Story(
         order,

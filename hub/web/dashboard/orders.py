@@ -62,6 +62,7 @@ STEP_ICONS: Mapping[str, str] = {
     "failed": "alert-triangle",
     "posted": "coins",
     "claimed": "user-check",
+    "shared": "ticket",
     "pushed": "arrow-up-right",
     "asked": "help-circle",
 }
