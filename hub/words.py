@@ -287,6 +287,7 @@ EXCLUDED_WORDS: Mapping[str, str] = {
     "fee": "fees earn nothing ({amount})",
     "goods": "goods earn nothing ({amount})",
     "service": "services earn nothing ({amount})",
+    "paid_with": "what was not paid in money earns nothing ({amount})",
     "sku": "excluded products earn nothing ({amount})",
     "category": "excluded categories earn nothing ({amount})",
     "tag": "goods with an excluded tag earn nothing ({amount})",

@@ -80,6 +80,19 @@ def of_lines(lines: LineFilter) -> Iterator[str]:
         yield _("only what is discounted") if only else _("not what is discounted")
 
 
+PAID_WORDS = {
+    "points": "not what is paid with points",
+    "gift_card": "not what is paid with gift cards",
+    "store_credit": "not what is paid with store credit",
+}
+
+
+def of_payment(kinds: Iterable[str]) -> Iterator[str]:
+    """What was paid with these earns nothing."""
+    for kind in sorted(kinds):
+        yield _(PAID_WORDS[kind])
+
+
 def of_bill(when: Condition, rules: Rules) -> Iterator[str]:
     """For which bills, when, where and for whom."""
     if when.minimum:

@@ -191,6 +191,7 @@ def _earn(number: int, data: Mapping[str, Any], zone: ZoneInfo) -> EarnRule:
         tax=data["tax"],
         shipping=data["shipping"],
         lines=_lines(data),
+        not_paid_with=frozenset(data["not_paid_with"]),
         when=_when(path, data, zone),
         alone=data["alone"],
         last=data["last"],

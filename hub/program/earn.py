@@ -325,21 +325,22 @@ def _shares(
         tax = basket.shipping_tax_left if rule.tax == "in" else 0
         basis += basket.shipping_left + tax
         shares.append((None, basket.shipping_left + tax))
-    return (
-        basis,
-        shares,
-        [
-            {
-                "code": "excluded",
-                "points": "0",
-                "what": what,
-                "amount": amount,
-                "currency": basket.currency,
-            }
-            for what, amount in sorted(excluded.items())
-            if amount
-        ],
-    )
+    excluded["paid_with"] = cut = _not_paid(rule, basket, basis)
+    steps: list[Step] = [
+        {"code": "excluded", "points": "0", "what": what, "amount": amount, "currency": basket.currency}
+        for what, amount in sorted(excluded.items())
+        if amount
+    ]
+    return basis - cut, shares, steps
+
+
+def _not_paid(rule: EarnRule, basket: Basket, basis: int) -> int:
+    """What of an amount was paid with what earns nothing: the bill's share of such payments, rounded once."""
+    whole = bill(basket, as_sold=True)
+    paid = sum(basket.paid_with.get(kind, 0) for kind in rule.not_paid_with)
+    if whole <= 0 or not paid:
+        return 0
+    return rounded(Fraction(basis * min(paid, whole), whole), "half_up")
 
 
 # --- when ----------------------------------------------------------------------------------------

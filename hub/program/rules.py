@@ -139,6 +139,8 @@ class EarnRule:
     tax: Literal["in", "out"] = "out"
     shipping: Literal["in", "out"] = "out"
     lines: LineFilter = LineFilter()
+    not_paid_with: frozenset[str] = frozenset()
+    """Kinds of payments: the share of the bill that was paid with them earns nothing."""
     when: Condition = ANYTIME
     alone: bool = False
     """It applies only where no earlier rule did, and then no later one does."""
@@ -374,6 +376,8 @@ class Basket:
     location: str | None = None
     discounted: bool = False
     paid_with_points: bool = False
+    paid_with: Mapping[str, int] = field(default_factory=dict)
+    """Points, gift card, store credit -> minor units of the bill that were paid with it."""
     paid_with_credit: int = 0
     """Minor units paid with store credit: cashback is on what is paid in money."""
 

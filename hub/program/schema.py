@@ -128,6 +128,10 @@ class EarnSchema(WhenSchema):
     rounding = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(ROUNDINGS))
     tax = _choice("in", "out", default="out")
     shipping = _choice("in", "out", default="out")
+    not_paid_with = fields.List(
+        fields.String(validate=validate.OneOf(["points", "gift_card", "store_credit"])),
+        load_default=list,
+    )
     alone = fields.Boolean(load_default=False)
     last = fields.Boolean(load_default=False)
 
@@ -152,6 +156,8 @@ class EarnSchema(WhenSchema):
         steps = kind == "brackets" or (kind == "per_amount" and not data.get("factors"))
         if data.get("steps") == "whole" and not steps:
             raise ValidationError(_('belongs to type = "{type}"', type="per_amount"), "steps")
+        if data.get("not_paid_with") and kind in {"per_order", "per_quantity"}:
+            raise ValidationError(_('belongs to type = "{type}"', type="per_amount"), "not_paid_with")
         if data.get("reach") == "bill" and kind != "brackets":
             raise ValidationError(_('belongs to type = "{type}"', type="brackets"), "reach")
 

@@ -16,7 +16,7 @@ from hub.i18n import ngettext
 from hub.money import minor_units
 from hub.program import terms_credit, terms_more
 from hub.program.brackets import Bracket
-from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget, of_lines
+from hub.program.clauses import PERIOD_WORDS, amounts, exact, of_bill, of_budget, of_lines, of_payment
 from hub.program.rules import NOT_GOODS, EarnRule, Multiplier, Rules
 
 INTERNAL = frozenset(
@@ -59,7 +59,7 @@ def terms(rules: Rules) -> list[Section]:
 
 def _earning(rules: Rules) -> Iterator[str]:
     for rule in rules.earn:
-        clauses = [*of_lines(rule.lines), *of_bill(rule.when, rules)]
+        clauses = [*of_lines(rule.lines), *of_payment(rule.not_paid_with), *of_bill(rule.when, rules)]
         yield sentence(_rate(rule), [*clauses, *of_budget(rule.budget), *_alone(rule)])
     if any(rule.lines.exclude_kinds == NOT_GOODS for rule in rules.earn):
         yield _("Gift cards, tips and fees earn nothing.")

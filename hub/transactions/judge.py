@@ -132,8 +132,18 @@ def basket(
         location=sale.place.location,
         discounted=any(line.discounted for line in lines),
         paid_with_points=any(p.kind == "points" and p.amount > 0 for p in sale.payments),
+        paid_with=_paid_with(sale),
         paid_with_credit=paid_with_credit(sale),
     )
+
+
+def _paid_with(sale: Sale) -> dict[str, int]:
+    """What was not paid in money, minor units of the sale's currency."""
+    found: dict[str, int] = {}
+    for payment in sale.payments:
+        if payment.kind != "money" and payment.currency == sale.currency and payment.amount > 0:
+            found[payment.kind] = found.get(payment.kind, 0) + payment.amount
+    return found
 
 
 def paid_with_credit(sale: Sale) -> int:

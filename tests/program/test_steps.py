@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hub.program.cashback import cashback
+from hub.program.document import DocumentRefused
 from hub.program.earn import evaluate, line_exclusion
 from hub.program.rules import NOBODY, Basket, BasketLine, Buyer, Judgement
 from tests.program.test_earn import NOON, basket, line, other, points, rules
@@ -112,6 +113,40 @@ def test_a_currency_that_earns_nothing_is_named() -> None:
 
 def test_a_bill_that_earns_says_no_reason() -> None:
     assert evaluate(rules(), basket(10_000)).why is None
+
+
+# --- what was not paid in money ------------------------------------------------------------------
+
+PARTLY: dict[str, int] = {"points": 20_000, "gift_card": 10_000, "store_credit": 5000}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "out", "own"),
+    [([], 0, 10), (["points"], 20_000, 8), (["gift_card"], 10_000, 9), (["points", "gift_card"], 30_000, 7),
+     (["store_credit"], 5000, 10)],
+)  # fmt: skip
+def test_the_part_that_was_paid_with_what_earns_nothing_is_left_out(
+    kinds: list[str], out: int, own: int
+) -> None:
+    sold = basket(lines=(line(100_000),), paid_with=PARTLY)
+    judged = evaluate(rules(earn={"not_paid_with": kinds}), sold)
+    assert judged.points == own
+    cut = {"code": "excluded", "points": "0", "what": "paid_with", "amount": out, "currency": "VND"}
+    assert [s for s in steps(judged) if s["code"] == "excluded"] == ([cut] if out else [])
+
+
+def test_the_part_is_of_the_bill_with_tax_and_shipping_and_of_what_is_left_of_it() -> None:
+    lines = (BasketLine("goods", 50_000, 5000, sold=100_000, sold_tax=10_000),)
+    sold = basket(lines=lines, shipping=10_000, shipping_left=10_000, paid_with={"points": 60_000})
+    judged = evaluate(rules(earn={"not_paid_with": ["points"]}), sold)
+    assert [s["amount"] for s in steps(judged)[:2]] == [25_000, 25_000]
+    everything = basket(lines=(line(10_000),), paid_with={"points": 99_000})
+    assert evaluate(rules(earn={"not_paid_with": ["points"]}), everything).points == 0
+
+
+def test_points_for_a_visit_do_not_ask_how_it_was_paid() -> None:
+    with pytest.raises(DocumentRefused, match="not_paid_with"):
+        rules(earn=other("per_order", points=5, not_paid_with=["points"]))
 
 
 # --- multipliers ---------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "tax": "in",
         "shipping": "in",
         "lines": LineFilter(skus=frozenset({"tea"})),
+        "not_paid_with": frozenset({"points"}),
         "when": Condition(minimum={"VND": 70_000}),
         "alone": True,
         "last": True,
