@@ -170,6 +170,16 @@ class RevokeCode:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeThere:
+    """One of our codes, as its channel has it."""
+
+    usable: bool
+    """Nobody has used it, it has not ended, and nothing else keeps it from being used."""
+    used: bool = False
+    """Somebody has used it, as the channel counts; its own counters are no proof of anything."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetBalance:
     """Show the member's balance in the channel. Idempotent by nature; the latest wins."""
 
@@ -314,6 +324,10 @@ class Connector(ABC):
         """Carry out one command. Idempotent by its natural key. Raises a `Fault`."""
         raise NotImplementedError
 
+    def read_code(self, code: RevokeCode) -> CodeThere | None:
+        """The code with that key as the channel has it now; None: it has none that is ours. Reads only."""
+        raise NotImplementedError
+
     def reconcile(self, since: datetime) -> Iterator[Inbound]:
         """Everything the channel changed since then, as inbound messages."""
         raise NotImplementedError
@@ -329,5 +343,5 @@ class Connector(ABC):
     @classmethod
     def capabilities(cls) -> frozenset[str]:
         """Names of the optional methods this connector really has."""
-        optional = ("fetch", "push", "reconcile", "install", "health")
+        optional = ("fetch", "push", "read_code", "reconcile", "install", "health")
         return frozenset(n for n in optional if getattr(cls, n) is not getattr(Connector, n))

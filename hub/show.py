@@ -36,13 +36,14 @@ HEADING_WORDS: tuple[str, ...] = (
     "delivery", "detail", "difference", "direction", "document", "drafted", "drafted liability", "due", "due at",
     "duplicates", "earned", "effective from", "email", "ending", "entries", "entry", "exchanges", "expires",
     "expires at", "failed", "fault", "file", "format", "found by", "gain", "granted", "health", "hold until", "hub",
-    "id", "in force from", "invariant", "key", "kind", "known as", "last used at", "left alone", "liability",
-    "lose", "made at", "member", "members", "migration", "milliseconds", "movements", "name", "needed", "number",
-    "ok", "orders", "outcome", "password", "pending", "placed at", "points", "program", "reason", "received at",
-    "ref", "refused", "remaining", "repeated", "replayed", "restored", "revision", "revoked at", "reward", "role",
-    "roles", "sale", "scopes", "secret", "seq", "server", "setting", "sha256", "slug", "source", "started at",
-    "state", "status", "tier after", "tier before", "time zone", "to come", "topic", "total", "unjudged", "unknown",
-    "valid", "value", "version", "voucher", "voucher state", "waits for", "webhook", "what", "when", "why", "worth",
+    "id", "in force from", "invariant", "key", "kind", "known as", "last used at", "left alone", "liability", "lose",
+    "made at", "member", "members", "migration", "milliseconds", "movements", "name", "needed", "number", "ok",
+    "orders", "outcome", "password", "pending", "placed at", "points", "program", "reason", "received at", "ref",
+    "refused", "remaining", "repaired", "repeated", "replayed", "restored", "revision", "revoked at", "reward",
+    "role", "roles", "sale", "scopes", "secret", "seq", "server", "setting", "sha256", "slug", "source",
+    "started at", "state", "status", "tier after", "tier before", "time zone", "to come", "topic", "total",
+    "unjudged", "unknown", "valid", "value", "version", "voucher", "voucher state", "waits for", "webhook", "what",
+    "when", "why", "worth",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""

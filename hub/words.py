@@ -254,6 +254,13 @@ OFFER_WORDS: Mapping[str, str] = {
 }
 """Why a reward cannot be had."""
 
+CHECK_WORDS: Mapping[str, str] = {
+    "missing": "It should be usable there, and is not.",
+    "usable": "It was taken back, and is still usable there.",
+    "used_untold": "It was used there, and no order has told of it.",
+}
+"""What differs between a code and what its channel says."""
+
 DOUBLE_USE_WORDS: Mapping[str, str] = {
     "take_again": "Each use costs the member its points.",
     "absorb": "The shop bears it.",
@@ -381,6 +388,11 @@ def of_payment(why: str | None) -> str:
 def of_offer(why: str) -> str:
     """Why a reward cannot be had."""
     return _(OFFER_WORDS[why])
+
+
+def of_check(found: str) -> str:
+    """What differs between a code and what its channel says; a fault's code where it said nothing."""
+    return _(CHECK_WORDS[found]) if found in CHECK_WORDS else found
 
 
 def of_double_use(done: str) -> str:

@@ -17,6 +17,7 @@ from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.words import FORM_WORDS, GUIDE_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
+    CodeThere,
     Command,
     Connector,
     CreateCode,
@@ -125,6 +126,10 @@ class ShopifyConnector(Connector):
         if isinstance(command, RevokeCode):
             return push.revoke_code(self.channel, command)
         return push.set_balance(self.channel, command)
+
+    def read_code(self, code: RevokeCode) -> CodeThere | None:
+        """The code as the shop has it now."""
+        return push.read_code(self.channel, code)
 
     def health(self) -> Health:
         """One cheap query: token, shop, scopes, version."""

@@ -10,7 +10,7 @@ from typing import Any
 from connectors.shopify import discounts, operations
 from connectors.shopify.client import Admin, is_unclear
 from connectors.shopify.discounts import customer_gid
-from hub.connector import ChannelHandle, CreateCode, Receipt, RevokeCode, SetBalance
+from hub.connector import ChannelHandle, CodeThere, CreateCode, Receipt, RevokeCode, SetBalance
 from hub.errors import ChannelDown, Rejected
 
 NAMESPACE = "$app:loyalty"
@@ -55,6 +55,14 @@ def revoke_code(channel: ChannelHandle, command: RevokeCode) -> Receipt:
     if found.status == "expired":
         return Receipt(external_id=found.id, changed=False, note="expired_already")
     return Receipt(external_id=found.id, changed=_deactivate(admin, found.id))
+
+
+def read_code(channel: ChannelHandle, code: RevokeCode) -> CodeThere | None:
+    """The discount with this code, where its title carries our voucher's id."""
+    found = _look_up(Admin(channel), code.code)
+    if found is None or not (found.id == code.external_id or _is_ours(found.title, code.voucher_id)):
+        return None
+    return CodeThere(not found.is_spent, found.uses > 0)
 
 
 def set_balance(channel: ChannelHandle, command: SetBalance) -> Receipt:

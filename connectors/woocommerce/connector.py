@@ -25,6 +25,7 @@ from connectors.woocommerce.normalise import (
 from connectors.woocommerce.words import FORM_WORDS, GUIDE_WORDS, SETTING_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
+    CodeThere,
     Command,
     Connector,
     CreateCode,
@@ -218,6 +219,10 @@ class WooCommerceConnector(Connector):
         if isinstance(command, RevokeCode):
             return push.revoke_code(store, command)
         return push.set_balance(store, command)
+
+    def read_code(self, code: RevokeCode) -> CodeThere | None:
+        """See `connectors.woocommerce.push`."""
+        return push.read_code(self._store(), code, self.channel.now())
 
     def health(self) -> Health:
         """Whether the store takes our key and still sends: it switches a webhook off after seven

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from connectors.woocommerce.client import Store
-from hub.connector import CreateCode, Receipt, RevokeCode, SetBalance
+from hub.connector import CodeThere, CreateCode, Receipt, RevokeCode, SetBalance
 from hub.errors import BadPayload, ChannelDown, Misconfigured, Rejected
 from hub.money import NotMoney, decimal_amount, from_minor
 from hub.payload import parse_time
@@ -66,6 +66,19 @@ def revoke_code(store: Store, command: RevokeCode) -> Receipt:
         return Receipt(changed=False, note="no_such_code")
     coupon_id = _coupon_id(coupon)
     return Receipt(external_id=coupon_id, changed=store.delete(f"coupons/{coupon_id}"))
+
+
+def read_code(store: Store, code: RevokeCode, now: datetime) -> CodeThere | None:
+    """The coupon as the store has it. A draft or a private coupon cannot be used.
+    https://woocommerce.github.io/woocommerce-rest-api-docs/#coupon-properties"""
+    coupon = _ours(store, code.code, code.voucher_id)
+    if coupon is None:
+        return None
+    count = coupon.get("usage_count")
+    used = isinstance(count, int) and count > 0
+    ends = _expiry(coupon)
+    over = ends is not None and ends <= f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    return CodeThere(not used and not over and coupon.get("status", "publish") == "publish", used)
 
 
 def set_balance(store: Store, command: SetBalance) -> Receipt:

@@ -58,3 +58,29 @@ def decide(code: str, decision: str, program: str | None, as_json: bool) -> None
         except desk_.NotTwice:
             raise Refusal(_("{code} was used once at most", code=code)) from None
     show_one({"code": code, "what": decision}, as_json=as_json)
+
+
+@command.command()
+@click.option("--dry-run", is_flag=True, help="Only tell; nothing is made right.")
+@program_option
+@json_option
+def reconcile(dry_run: bool, program: str | None, as_json: bool) -> None:
+    """Ask every channel about the codes it has, tell what differs, and make it right."""
+    from hub import words
+    from hub.sync import checking
+    from hub.sync.doorbell import Doorbell
+
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+        rows = [
+            {
+                "code": one.code,
+                "channel": one.channel,
+                "what": one.found if as_json else words.of_check(one.found),
+                "repaired": one.repaired,
+            }
+            for one in checking.check_all(runtime, found.id, repair=not dry_run)
+        ]
+        Doorbell(runtime.settings.redis_url).ring("outbound")
+    show(rows, as_json=as_json, empty=_("Every code is in its channels as it should be."))

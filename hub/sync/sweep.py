@@ -28,7 +28,17 @@ from hub.outbox import channels, deliveries
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
-from hub.sync import bringing_codes, having, lapsing, occasions, process, push, replays, standings
+from hub.sync import (
+    bringing_codes,
+    checking,
+    having,
+    lapsing,
+    occasions,
+    process,
+    push,
+    replays,
+    standings,
+)
 from hub.sync.doorbell import Doorbell
 from hub.transactions import standing
 
@@ -40,6 +50,9 @@ BROKEN_WAITS = timedelta(hours=1)
 FORGET_SECONDS = 60.0
 LOOK_SECONDS = 30.0
 """How often birthdays and new members are looked for."""
+CHECK_SECONDS = 60.0
+"""How often channels are asked about codes, and about how many."""
+CHECKED_AT_ONCE = 10
 LEASE = "sweeper"
 
 
@@ -53,6 +66,9 @@ class Sweeper:
         self._forgot_at = -FORGET_SECONDS
         self._looked_at = -LOOK_SECONDS
         self._walked_at = -FORGET_SECONDS
+        self._checked_at = time.monotonic()
+        self._checked = 0
+        self._checking: threading.Thread | None = None
 
     def once(self) -> None:
         """One round; nothing happens while another sweeper holds the lease."""
@@ -73,6 +89,7 @@ class Sweeper:
         bringing_codes.bring_in_line(self.runtime)
         self._look()
         self._stand()
+        self._check_codes()
         self._forget()
 
     def _ring(self) -> None:
@@ -138,6 +155,26 @@ class Sweeper:
         standing.refresh(session, program_id, versions, members, self.runtime.clock())
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
+
+    def _check_codes(self) -> None:
+        """Ask channels about a few codes, in turn. Beside the rounds: a shop that does not answer holds up
+        nothing else."""
+        busy = self._checking is not None and self._checking.is_alive()
+        if busy or time.monotonic() - self._checked_at < CHECK_SECONDS:
+            return
+        self._checked_at = time.monotonic()
+        self._checking = threading.Thread(target=self._check_some, daemon=True)
+        self._checking.start()
+
+    def _check_some(self) -> None:
+        try:
+            found = checking.places(self.runtime, after=self._checked, limit=CHECKED_AT_ONCE)
+            for place in found:
+                checking.check(self.runtime, place, repair=True)
+        except SQLAlchemyError as error:
+            log.warning("codes are checked later", error=type(error).__name__)
+            return
+        self._checked = found[-1].voucher_id if len(found) == CHECKED_AT_ONCE else 0
 
     def _pass_over(self, member: int, currency: str | None, error: LedgerBroken) -> None:
         """Nothing is written on top of a broken book, and the others do not wait for it."""
