@@ -54,9 +54,12 @@ def unspoken(source: str) -> list[str]:
     return [text for text in read(literals(source)) if re.search(r"[^\W\d_]{2}", text)]
 
 
-@pytest.mark.parametrize(
-    "file", sorted(TEMPLATES.rglob("*.html")), ids=lambda f: f.relative_to(TEMPLATES).as_posix()
-)
+UNTRANSLATED = {TEMPLATES / "reference.html"}
+"""For integrators, in English whatever the browser asks for, as the document that it shows is."""
+TRANSLATED = sorted(set(TEMPLATES.rglob("*.html")) - UNTRANSLATED)
+
+
+@pytest.mark.parametrize("file", TRANSLATED, ids=lambda f: f.relative_to(TEMPLATES).as_posix())
 def test_a_template_holds_no_words_of_its_own(file: Path) -> None:
     assert unspoken(file.read_text(encoding="utf-8")) == []
 
