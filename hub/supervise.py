@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import selectors
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import IO
 
@@ -183,6 +184,8 @@ def up(settings: Settings, say: Say, *, demo: bool = False) -> None:
     line a step. Raises `CannotStart`, `AlreadyHeld`, `EmbeddedError`, `MigrationRefused`,
     `SecretsError`."""
     stop = _Signals()
+    if demo:
+        settings = codes_into_the_log(settings)
     _make_data(settings)
     with held(settings.data):
         _refuse_taken_port(settings)
@@ -270,16 +273,26 @@ def _command(word: str) -> list[str]:
     return [sys.executable, "-m", "hub", word]
 
 
+def codes_into_the_log(settings: Settings) -> Settings:
+    """In the demo one-time codes are read in the log, unless the operator says how they are sent."""
+    return replace(settings, sms=settings.sms or {"send": "log"}, mail=settings.mail or {"send": "log"})
+
+
 def _child_environment(settings: Settings) -> dict[str, str]:
-    """Ours, and what we found out: where the servers are, and how logs look."""
-    return os.environ | {
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "HUB_DATA": str(settings.data),
-        "HUB_LOG_FORMAT": settings.log_format,
-        "PYTHONUNBUFFERED": "1",
-        parent.VARIABLE: str(os.getpid()),
-    }
+    """Ours, and what we found out: where the servers are, how logs look, and how messages are sent."""
+    senders = {"HUB_SMS": settings.sms, "HUB_MAIL": settings.mail}
+    return (
+        os.environ
+        | {name: json.dumps(dict(told)) for name, told in senders.items() if told}
+        | {
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": settings.redis_url,
+            "HUB_DATA": str(settings.data),
+            "HUB_LOG_FORMAT": settings.log_format,
+            "PYTHONUNBUFFERED": "1",
+            parent.VARIABLE: str(os.getpid()),
+        }
+    )
 
 
 def _make_data(settings: Settings) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from hub import sending
 from hub.sending import Message, NotSent
 from hub.settings import Settings, SettingsRefused, load, shown
+from hub.supervise import codes_into_the_log
 
 MESSAGE = Message("+84912345678", "Your code", 'Mã "123456" của\nbạn & tôi', "123456")
 
@@ -201,3 +203,16 @@ def test_the_environment_gives_a_table_as_json_and_nobody_is_shown_its_secrets()
     assert "s3cret" not in repr(settings)
     with pytest.raises(SettingsRefused, match="must be an object as JSON"):
         load({"HUB_SMS": "x"})
+
+
+def test_the_demo_writes_codes_into_the_log_and_an_operators_sender_stays() -> None:
+    demo = codes_into_the_log(Settings())
+    for way in sending.WAYS:
+        found = sending.sender(demo, way)
+        assert isinstance(found, sending.Log)
+        with capture_logs() as lines:
+            found.send(MESSAGE)
+        assert [line["text"] for line in lines] == [MESSAGE.text]
+        assert MESSAGE.to not in str(lines)
+    own = Settings(sms={"send": "http", "url": "https://sms.example.com"})
+    assert codes_into_the_log(own).sms == own.sms

@@ -282,6 +282,7 @@ def _paying(data: Mapping[str, Any]) -> PointsAsMoney:
         step=data["step"],
         least=data["min_points"],
         most=data["max_points"],
+        most_per_day=data["most_per_day"],
         least_balance=data["min_balance"],
         percent_of_bill=Fraction(data["max_percent"]),
         least_off=_amounts("paying.min_off", data["min_off"]),

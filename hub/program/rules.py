@@ -205,6 +205,8 @@ class PointsAsMoney:
     """Only whole steps of so many points."""
     least: int = 1
     most: int | None = None
+    most_per_day: int | None = None
+    """Of one member, in the program's time zone."""
     least_balance: int = 0
     percent_of_bill: Fraction = Fraction(100)
     least_off: Mapping[str, int] = field(default_factory=dict)

@@ -269,6 +269,7 @@ class PayingSchema(_Strict):
     max_points = fields.Integer(
         strict=True, load_default=None, allow_none=True, validate=validate.Range(1, 2**53)
     )
+    most_per_day = _most()
     min_balance = fields.Integer(strict=True, load_default=0, validate=validate.Range(0, 2**53))
     max_percent = Amount(load_default=lambda: Decimal(100), validate=validate.Range(max=100))
     min_off = _per_currency(load_default=dict)

@@ -186,6 +186,8 @@ def _paying(terms: PointsAsMoney) -> Iterator[str]:
         yield _("At least {points} at a time.", points=words.points(terms.least))
     if terms.most is not None:
         yield _("At most {points} at a time.", points=words.points(terms.most))
+    if terms.most_per_day is not None:
+        yield _("At most {points} on one day.", points=words.points(terms.most_per_day))
     if terms.least_balance:
         yield _("From a balance of {points} on.", points=words.points(terms.least_balance))
     if terms.percent_of_bill != 100:

@@ -78,6 +78,24 @@ def check_member(
         raise NotOffered("limit_of_today_reached")
 
 
+def check_points(
+    session: Session, program_id: int, member_id: int, most: int, now: datetime, zone: str
+) -> None:
+    """So many points at most one member pays with on one day, those of the redemption that is being made
+    among them: asked under the lock of the member's account. Raises `NotOffered`."""
+    day = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    row = run(
+        session,
+        """SELECT coalesce(sum(r.points), 0) AS points FROM redemptions r JOIN members m ON m.id = r.member_id
+           WHERE r.program_id = :program AND r.reward = 'points' AND r.state <> 'released'
+             AND r.created_at >= :day AND r.created_at < :next
+             AND coalesce(m.alias_of, m.id) = (SELECT coalesce(alias_of, id) FROM members WHERE id = :member)""",
+        {"program": program_id, "member": member_id, "day": day, "next": day + timedelta(days=1)},
+    )[0]
+    if row.points > most:
+        raise NotOffered("limit_of_today_reached")
+
+
 def _taken(session: Session, program_id: int, reward: str) -> int:
     """So many were had and not taken back."""
     found: int = run(

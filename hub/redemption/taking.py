@@ -17,7 +17,7 @@ from hub.program.paying import Quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules
 from hub.redemption import voucher
-from hub.redemption.limits import check_member
+from hub.redemption.limits import check_member, check_points
 from hub.redemption.orders import Deed, NotPayable, Order
 from hub.redemption.records import Opened
 
@@ -65,6 +65,9 @@ def take(
     whatever needs no lock was done before. Raises `NotEnoughPoints`, `NotPayable` and `NotOffered`."""
     account_id = _hold(session, order, reward, opened, rules)
     check_member(session, order.program_id, order.member_id, reward, now, rules.time_zone)
+    if order.payment and not order.credit and rules.paying and rules.paying.most_per_day is not None:
+        most = rules.paying.most_per_day
+        check_points(session, order.program_id, order.member_id, most, now, rules.time_zone)
     if account_id != opened.account_id:
         sql = "UPDATE redemptions SET account_id = :account WHERE id = :id"
         run(session, sql, {"account": account_id, "id": opened.id})

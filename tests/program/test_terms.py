@@ -184,6 +184,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "most_off": {"VND": 70_000},
         "valid_days": 7,
         "over_balance": "clamp",
+        "most_per_day": 77,
     },
     Action: {
         "name": "a check-in",

@@ -153,7 +153,8 @@ def test_the_reference_page_shows_every_operation_without_a_foreign_host(house: 
     for path in house.app.extensions["hub_openapi"]["paths"]:
         assert f"{path}</code>" in answer.text, path
     assert "lines[].sku" in answer.text
-    assert 'lang="en"' in answer.text
+    assert '<html lang="vi"' in answer.text
+    assert "Cần quyền" in answer.text
     assert "http://" not in answer.text
     assert "https://" not in answer.text
     assert "style=" not in answer.text

@@ -127,12 +127,13 @@ def post(monkeypatch: pytest.MonkeyPatch) -> Post:
 @pytest.fixture
 def open_shop(runtime: Runtime, clock: Clock) -> Any:
     @contextmanager
-    def opened(**till: Any) -> Iterator[Shop]:
+    def opened(paying: Any = None, **till: Any) -> Iterator[Shop]:
         timed = replace(runtime, clock=clock)
         with timed.sessions.begin() as session:
             program = store.create(
                 session, slug="ours", name="Ours", currency="VND", time_zone="UTC", region="VN", starts_at=START,
-                document={**DOCUMENT, "till": till}, actor="test",
+                document={**DOCUMENT, "paying": paying or DOCUMENT["paying"], "till": till},
+                actor="test",
             )  # fmt: skip
         shop = Shop(timed, program)
         yield shop
@@ -210,6 +211,21 @@ def test_another_programmes_redemption_is_not_there(open_shop: Any, verb: str) -
 def test_several_cannot_be_held_at_once(open_shop: Any) -> None:
     with open_shop() as shop:
         assert shop.redeem(hold=True, quantity=2).status_code == 422
+
+
+def test_a_member_pays_with_so_many_points_a_day_and_what_was_let_go_counts_no_more(
+    open_shop: Any,
+) -> None:
+    paying = {"points": 1, "worth": {"VND": "1000"}, "most_per_day": 300}
+    with open_shop(paying=paying) as shop:
+        first = shop.redeem(reward=None, points=200, hold=True).json
+        refused = shop.redeem(reward=None, points=101)
+        assert (refused.status_code, refused.json["code"]) == (409, "limit_of_today_reached")
+        assert shop.redeem(reward=None, points=100).status_code == 201
+        assert shop.redeem(reward="tea").status_code == 201, "a reward is no payment"
+        shop.post(f"redemptions/{first['id']}/void")
+        assert shop.redeem(reward=None, points=200).status_code == 201
+        assert shop.balance() == 690
 
 
 # --- one-time codes ------------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import Any
 from flask import Blueprint, Response, current_app, render_template
 from flask_smorest import Api
 
-from hub import i18n
-
 PATH = "/api/v1"
 METHODS = ("get", "post", "put", "delete")
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -107,8 +105,7 @@ def openapi() -> Response:
 
 @blueprint.get(f"{PATH}/reference")
 def reference() -> str:
-    """The page for integrators. In English, as the document is."""
-    i18n.speak(i18n.SOURCE)
+    """The page for integrators; what operations do is told in the document's own English."""
     document = current_app.extensions["hub_openapi"]
     areas: dict[str, list[dict[str, Any]]] = {}
     for path, method, operation in operations(document):
