@@ -47,7 +47,7 @@ SECTIONS = frozenset(
     {"earn", "rewards", "refund", "expiry", "consume", "negative", "time_zone", "program_rounding",
      "stacking", "multiplier_stacking", "points_decimals", "redeem", "referral", "tiers", "tier_progress",
      "lots_by", "payer_balance_never_negative", "stored_value",
-     "allocate", "notifications"}
+     "allocate", "notifications", "no_earn_when_paid_with_points"}
 )  # fmt: skip
 
 
@@ -94,6 +94,9 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "referral": _referral(rules.get("referral", {}), scenario["currency"]),
         "credit": _credit(back, scenario["currency"]) if rules.get("stored_value") or back else None,
     }
+    if rules.get("no_earn_when_paid_with_points"):
+        for rule in (*made["earn"], *made["multipliers"]):
+            rule["paid_with_points"] = False
     tiers.add(made, scenario, lambda rule: _earn(rule, scenario["currency"]))
     made["earn"] = made["earn"] or [_nothing()]
     return made
