@@ -565,7 +565,7 @@ def _coupon(rule: Rule, currency: str) -> dict[str, Any]:
 
 def _is_automatic(reward: Rule, applied: set[str]) -> bool:
     """A share off some goods that nobody has to ask for: it costs no points and has no code."""
-    asked_for = "cost_points" in reward or "code" in reward or reward.get("id") in applied
+    asked_for = "cost_points" in reward or "code" in reward or not applied.isdisjoint({reward["id"]})
     return not asked_for and reward.get("type") == "percent"
 
 
