@@ -72,7 +72,7 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
     multipliers = [
         rule for rule in on if rule.get("type") == "multiplier" and not tiers.is_by_tier(rule)
     ]
-    made = {
+    made: dict[str, Any] = {
         "earn": [_earn(rule, scenario["currency"]) for rule in earn],
         "multipliers": [_multiplier(rule, scenario["currency"]) for rule in multipliers],
         "points": points,
@@ -95,8 +95,8 @@ def document(scenario: Mapping[str, Any]) -> dict[str, Any]:
         "credit": _credit(back, scenario["currency"]) if rules.get("stored_value") or back else None,
     }
     if rules.get("no_earn_when_paid_with_points"):
-        for rule in (*made["earn"], *made["multipliers"]):
-            rule["paid_with_points"] = False
+        for section in ("earn", "multipliers"):
+            made[section] = [rule | {"paid_with_points": False} for rule in made[section]]
     tiers.add(made, scenario, lambda rule: _earn(rule, scenario["currency"]))
     made["earn"] = made["earn"] or [_nothing()]
     return made

@@ -503,13 +503,14 @@ class World(Standings, Carts):
 
     def _bring_codes(self) -> None:
         """What the sweeper does after orders came; how many codes it gave."""
-        count = (
-            "SELECT count(*) AS n FROM redemptions WHERE program_id = :program AND state <> 'released'"
-        )
-        before = self._codes
         bring_in_line(self.runtime, self.now)
-        self._codes = int(self._rows(count)[0].n)
-        self.said["coupons_issued"] = len(range(before, self._codes))
+        (row,) = self._rows(
+            """SELECT count(*) FILTER (WHERE id > :mark) AS n, coalesce(max(id), 0) AS last FROM redemptions
+               WHERE program_id = :program AND actor = 'hub:orders'""",
+            mark=self._codes,
+        )
+        self._codes = int(row.last)
+        self.said["coupons_issued"] = int(row.n)
 
     _codes = 0
 
