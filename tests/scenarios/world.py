@@ -54,6 +54,7 @@ from hub.redemption.redeem import (
 )
 from hub.runtime import Runtime
 from hub.sync import process
+from hub.sync.bringing_codes import ACTOR as ORDERS
 from hub.sync.bringing_codes import bring_in_line
 from hub.sync.process import Batch
 from hub.sync.push import code_order
@@ -506,8 +507,9 @@ class World(Standings, Carts):
         bring_in_line(self.runtime, self.now)
         (row,) = self._rows(
             """SELECT count(*) FILTER (WHERE id > :mark) AS n, coalesce(max(id), 0) AS last FROM redemptions
-               WHERE program_id = :program AND actor = 'hub:orders'""",
+               WHERE program_id = :program AND actor = :giver""",
             mark=self._codes,
+            giver=ORDERS,
         )
         self._codes = int(row.last)
         self.said["coupons_issued"] = int(row.n)
