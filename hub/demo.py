@@ -109,6 +109,7 @@ class Story:
         code = self._redeem()
         self._use(code, used=blog, others=(web, till))
         self._failed_push(web)
+        self._race(web, till)
         if leave_one:
             self._leave_a_failed_push(blog)
         self._verify()
@@ -143,14 +144,7 @@ class Story:
         self._expect(125, _("a partial refund takes back its share (300.000 ₫ less 100.000 ₫)"))
 
     def _redeem(self) -> str:
-        member = self._api("GET", "/members", params={"phone": PHONE})[0]
-        wish = {"member": member["id"], "reward": "50k"}
-        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": "demo-1"})
-        code = str(done["code"])
-        self.until(
-            lambda: all(s.has_active(code) for s in self.shops.values()),
-            _("code {code} in all shops", code=code),
-        )
+        code = self._bought("demo-1")
         self._expect(75, _("50 points buy the code {code}: it is live in all three shops", code=code))
         return code
 
@@ -175,10 +169,36 @@ class Story:
         self.until(lambda: web.has_active(code), _("the replayed push"))
         self._expect(55, _("the failed push was replayed: the code is live there too"))
 
+    def _race(self, web: Shop, till: Shop) -> None:
+        """One code in two places at once: the till is cut off, and tells of its sale later."""
+        web.sell(PERSON, "1000000")
+        self._expect(155, _("a large order in the web shop (1.000.000 ₫)"))
+        code = self._bought("demo-race")
+        before = len(till.ask("GET", "/outbox"))
+        till.ask("POST", "/hold")
+        till.sell({**PERSON_AT_TILL, "phone": PHONE}, "150000", codes=[code])
+        web.sell(PERSON, "150000", codes=[code])
+        self._expect(115, _("{code} was used in the web shop, and at a till that is cut off", code=code))
+        late = [o["n"] for o in till.ask("GET", "/outbox")][before:]
+        till.ask("POST", "/release", {"order": late})
+        self._expect(75, _("the till tells of it: the second use is seen, and costs 50 points again"))
+
+    def _bought(self, key: str) -> str:
+        """A code that is live in all shops."""
+        member = self._api("GET", "/members", params={"phone": PHONE})[0]
+        wish = {"member": member["id"], "reward": "50k"}
+        done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": key})
+        code = str(done["code"])
+        self.until(
+            lambda: all(s.has_active(code) for s in self.shops.values()),
+            _("code {code} in all shops", code=code),
+        )
+        return code
+
     def _leave_a_failed_push(self, blog: Shop) -> None:
         code, _failed = self._refused_code(blog, "demo-3")
         self._expect(
-            5, _("the second shop refused {code}; it waits for you to replay it by hand", code=code)
+            25, _("the second shop refused {code}; it waits for you to replay it by hand", code=code)
         )
 
     def _refused_code(self, shop: Shop, key: str) -> tuple[str, Any]:
