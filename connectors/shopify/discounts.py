@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.shopify import operations
 from connectors.shopify.client import Admin
+from connectors.shopify.settings import COMBINABLE
 from connectors.shopify.shop import gid, shop_currency
 from hub.connector import ChannelHandle, CreateCode, CustomerKey
 from hub.errors import Misconfigured, Rejected
@@ -23,12 +24,12 @@ def make(channel: ChannelHandle, admin: Admin, command: CreateCode) -> dict[str,
         return admin.change(
             "discountCodeFreeShippingCreate",
             operations.FREE_SHIPPING_CREATE,
-            input={**_common(command, currency), "destination": {"all": True}},
+            input={**_common(channel, command, currency), "destination": {"all": True}},
         )
     return admin.change(
         "discountCodeBasicCreate",
         operations.CODE_CREATE,
-        input={**_common(command, currency), "customerGets": _gets(admin, command, currency)},
+        input={**_common(channel, command, currency), "customerGets": _gets(admin, command, currency)},
     )
 
 
@@ -39,8 +40,8 @@ def customer_gid(customer: CustomerKey) -> str:
     return gid("Customer", customer.external_id)
 
 
-def _common(command: CreateCode, currency: str | None) -> dict[str, Any]:
-    """What all kinds of code discounts share. `combinesWith` is spelled out: stacking is never a default."""
+def _common(channel: ChannelHandle, command: CreateCode, currency: str | None) -> dict[str, Any]:
+    """What all kinds of code discounts share."""
     discount: dict[str, Any] = {
         "code": command.code,
         "title": f"{command.title[:_LONGEST_TITLE]} ({command.voucher_id})",
@@ -49,12 +50,22 @@ def _common(command: CreateCode, currency: str | None) -> dict[str, Any]:
         "usageLimit": 1,
         "appliesOncePerCustomer": True,
         "context": {"customers": {"add": [customer_gid(command.customer)]}},
-        "combinesWith": {"orderDiscounts": False, "productDiscounts": False, "shippingDiscounts": False},
+        "combinesWith": _combines(channel, command),
     }
     if command.minimum_total and currency:
         least = _plain(command.minimum_total, currency)
         discount["minimumRequirement"] = {"subtotal": {"greaterThanOrEqualToSubtotal": least}}
     return discount
+
+
+def _combines(channel: ChannelHandle, command: CreateCode) -> dict[str, bool]:
+    """Which other discounts it may be used beside, spelled out: stacking is never a default, and Shopify
+    refuses free shipping beside free shipping."""
+    chosen = str(channel.settings.get("combines_with") or "").split(", ")
+    return {
+        f"{kind}Discounts": kind in chosen and not (command.free_shipping and kind == "shipping")
+        for kind in COMBINABLE
+    }
 
 
 def _gets(admin: Admin, command: CreateCode, currency: str | None) -> dict[str, Any]:

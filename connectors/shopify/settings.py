@@ -49,6 +49,21 @@ class _Base(_Pasted):
         return base
 
 
+COMBINABLE = ("order", "product", "shipping")
+"""Classes of discounts. https://shopify.dev/docs/api/admin-graphql/latest/input-objects/DiscountCombinesWithInput"""
+
+
+class _Classes(_Pasted):
+    """Classes of discounts, in the order above, with commas between them; "" for none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs).lower()
+        named = {word for word in re.split(r"[\s,;]+", text) if word}
+        if not named <= set(COMBINABLE):
+            raise ValidationError(SETTING_WORDS["combines_with"])
+        return ", ".join(one for one in COMBINABLE if one in named)
+
+
 class ShopifySettings(Schema):
     """One shop. The Admin API is reached with a pasted token, or with client id and secret."""
 
@@ -66,6 +81,8 @@ class ShopifySettings(Schema):
         load_default=API_VERSION,
         validate=validate.Regexp(rf"(?:{_VERSION})\Z", error=SETTING_WORDS["api_version"]),
     )
+    combines_with = _Classes(load_default="")
+    """Which other discounts our codes may be used beside. Stacking is never a default."""
     api_base = _Base(load_default="")
     """Where a sandbox stands in for the shop."""
 

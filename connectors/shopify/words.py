@@ -60,6 +60,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "api_base": "Enter an address, for example http://127.0.0.1:9000, or leave it empty",
     "api_version": "Enter a version such as 2026-10",
     "client_id": "The client secret needs a client id",
+    "combines_with": "Enter any of order, product and shipping, with commas between them, or leave it empty",
     "shop": "Enter the shop's permanent name, for example example.myshopify.com",
 }
 """What is wrong with a setting."""

@@ -573,6 +573,30 @@ def test_the_shop_is_known_by_its_permanent_name(shopify: ShopifyConnector) -> N
 
 
 @pytest.mark.parametrize(
+    ("typed", "free_shipping", "beside"),
+    [
+        ("Shipping;order", False, [True, False, True]),
+        ("order, product, shipping", True, [True, True, False]),
+        ("", False, [False, False, False]),
+    ],
+)
+def test_codes_may_be_used_beside_the_discounts_that_the_merchant_names(
+    channel: Channel, api: responses.RequestsMock, typed: str, free_shipping: bool, beside: list[bool]
+) -> None:
+    whole = {"shop": "example.myshopify.com", "webhook_secret": "s", "combines_with": typed}
+    loaded = ShopifyConnector.settings_schema().load(whole)
+    settings = {**channel.settings, "combines_with": loaded["combines_with"]}
+    made = {"codeDiscountNode": {"id": GID}, "userErrors": []}
+    name = "discountCodeFreeShippingCreate" if free_shipping else "discountCodeBasicCreate"
+    answer(api, {name: made})
+    command = (
+        replace(TEN_OFF, amount=None, currency=None, free_shipping=True) if free_shipping else TEN_OFF
+    )
+    ShopifyConnector(replace(channel, settings=settings)).push(command)
+    assert list(sent(api)["variables"]["input"]["combinesWith"].values()) == beside
+
+
+@pytest.mark.parametrize(
     ("typed", "kept"),
     [
         ("example.myshopify.com", "example.myshopify.com"),
@@ -594,6 +618,7 @@ def test_a_pasted_shop_address_is_tidied(typed: str, kept: str) -> None:
         {"shop": "-x.myshopify.com"},
         {"webhook_secret": ""},
         {"api_version": "latest"},
+        {"combines_with": "order, everything"},
         {"api_version": "2026-10/../x"},
         {"api_base": "ftp://x"},
         {"access_token": "a", "client_id": "b"},
