@@ -10,7 +10,9 @@ import pytest
 from hub.program.cashback import cashback
 from hub.program.document import DocumentRefused
 from hub.program.earn import evaluate, line_exclusion
-from hub.program.rules import NOBODY, Basket, BasketLine, Buyer, Judgement
+from hub.program.paying import quote
+from hub.program.pricing import Cart, CartLine, price
+from hub.program.rules import NOBODY, Basket, BasketLine, Buyer, Judgement, PointsAsMoney
 from tests.program.test_earn import NOON, basket, line, other, points, rules
 
 Steps = list[dict[str, Any]]
@@ -301,3 +303,55 @@ def test_cashback_of_some_currencies_is_of_no_other() -> None:
     of = rules(credit={"cashback": [{"percent": "5", "currencies": ["USD"]}]})
     assert cashback(of, basket(100, currency="USD")).points == 5
     assert cashback(of, basket(100_000)).points == 0
+
+
+# --- which order, and limits at their edges ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({"orders": [1, 4]}, [1, 4]),
+        ({"every_nth": 3}, [3, 6]),
+        ({"orders": [1], "every_nth": 5}, [1, 5]),
+    ],
+)
+def test_a_rule_of_some_orders_is_of_those_alone(which: dict[str, Any], numbers: list[int]) -> None:
+    of = rules(earn=which)
+    found = [n for n in range(1, 7) if evaluate(of, basket(10_000), Buyer(ordinal=n)).points]
+    assert found == numbers
+    assert evaluate(of, basket(10_000), Buyer(ordinal=None)).points == 0
+
+
+def test_a_code_is_good_at_its_minimum_and_frees_the_shipping_alone() -> None:
+    cart = Cart("USD", (CartLine(900), CartLine(100)), shipping=300)
+    terms: dict[str, Any] = {"percent": 1000, "amounts": {}, "minimum": {"USD": 1000}}
+    found = price(terms, cart)
+    assert (found.off, found.lines, found.shipping_off, found.left, found.why) == (
+        100,
+        (90, 10),
+        0,
+        1200,
+        None,
+    )
+    small = price({**terms, "minimum": {"USD": 1001}}, cart)
+    assert (small.off, small.lines, small.shipping_off, small.left, small.why) == (
+        0,
+        (0, 0),
+        0,
+        1300,
+        "below_minimum",
+    )
+    freed = price({"percent": None, "amounts": {}, "free_shipping": True}, cart)
+    assert (freed.off, freed.lines, freed.shipping_off, freed.left) == (0, (0, 0), 300, 1000)
+    other_most = price({**terms, "most": {"VND": 5}}, cart)
+    assert other_most.why == "no_amount_in_this_currency"
+
+
+def test_a_balance_and_a_number_of_points_at_the_least_are_enough() -> None:
+    terms = PointsAsMoney(10, {"USD": 100}, least=50, least_balance=80)
+    assert quote(terms, asked=50, balance=80, currency="USD").points == 50
+    assert quote(terms, asked=49, balance=80, currency="USD").points == 0
+    assert quote(terms, asked=50, balance=79, currency="USD").why == "balance_too_small"
+    nothing = quote(terms, asked=50, balance=80, currency="EUR")
+    assert (nothing.points, nothing.off, nothing.why) == (0, 0, "currency_has_no_worth")
