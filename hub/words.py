@@ -89,6 +89,7 @@ REASON_WORDS: Mapping[str, str] = {
     "used_here": "The code was used in this channel, so it is spent there anyway.",
     "not_here": "The code is not in this channel, so there is nothing to take back.",
     "handed_over_by_staff": "A perk takes no money off: staff hand it over, and the shop need not know.",
+    "collected_at_the_hub": "A gift card becomes store credit once it is collected; shops need not know its code.",
     "no_amount_in_this_currency": "The reward has no amount in this channel's currency.",
     "not_for_this_channel": "The reward is not for this channel.",
     "terms_unknown_to_this_channel": "Codes of this channel cannot do what the reward says, so none was made.",
@@ -212,6 +213,7 @@ STEP_WORDS: Mapping[str, str] = {
     "paid_with_credit": "paid with store credit",
     "credit_to_code": "turned into a code: {amount} off",
     "points_to_credit": "bought with points",
+    "gift_card_collected": "a gift card was collected",
     "points_back_refunded": "the order that used the code was refunded; what it had cost comes back",
     "points_back_taken": "the code was taken back; what it had cost comes back",
     "hold_released": "it was not taken after all; the points are back where they were",
@@ -285,6 +287,9 @@ CODE_WORDS: Mapping[str, str] = {
     "nothing_it_is_for": "Nothing of what the code is for is in the cart.",
     "no_amount_in_this_currency": "The code has no amount in this currency.",
     "handed_over_by_staff": "Staff hand it over; it takes no money off.",
+    "collect_it_first": "It is a gift card: collect it for a member, and pay with store credit.",
+    "gift_card_collected": "Somebody has collected this gift card.",
+    "account_disabled": "The member's account is switched off.",
 }
 """Why a code takes nothing off a cart."""
 

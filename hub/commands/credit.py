@@ -99,3 +99,31 @@ def _in_money(held: Any) -> dict[str, Any]:
         "available": words.money(held.available, held.currency),
         "pending": words.money(held.pending, held.currency),
     }
+
+
+def collect_card(text: str, code: str, program: str | None, *, as_json: bool) -> None:
+    """The money of a gift card becomes a member's store credit."""
+    from hub import words
+    from hub.commands.member import only_member
+    from hub.desk.gift_cards import collect
+    from hub.desk.place import carry_out
+    from hub.redemption.gift_cards import NoGiftCard, NotCollectable
+
+    with ground() as runtime:
+        with runtime.sessions() as session:
+            found = find_program(session, program)
+            member = only_member(session, found, text)
+        try:
+            done = carry_out(runtime, found, ACTOR, lambda desk: collect(desk, member.id, code))
+        except NoGiftCard:
+            raise Refusal(_("There is no gift card with this code.")) from None
+        except NotCollectable as refused:
+            raise Refusal(words.of_code(refused.why)) from None
+    amount = words.money(done.amount, done.currency)
+    row = {
+        "member": member.public_id,
+        "amount": amount,
+        "voucher": done.voucher,
+        "changed": not done.repeated,
+    }
+    show_one(row, as_json=as_json)

@@ -254,6 +254,18 @@ def credit(
     give(text, amount, currency, reason, key, program, as_json=as_json)
 
 
+@command.command("collect")
+@click.argument("text")
+@click.argument("code")
+@program_option
+@json_option
+def collect(text: str, code: str, program: str | None, as_json: bool) -> None:
+    """Make the money of the gift card CODE a member's store credit, whoever bought it; once."""
+    from hub.commands.credit import collect_card
+
+    collect_card(text, code, program, as_json=as_json)
+
+
 @command.command("merge")
 @click.argument("gone")
 @click.argument("kept")

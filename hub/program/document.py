@@ -81,8 +81,13 @@ def check(document: Mapping[str, Any]) -> dict[str, Any]:
         _check_amounts("referral", loaded["referral"], amounts)
     for number, reward in enumerate(loaded["rewards"]):
         _check_amounts(
-            f"rewards[{number}]", reward, ("amount", "at_most", "minimum", "credit", "order_minimum")
+            f"rewards[{number}]",
+            reward,
+            ("amount", "at_most", "minimum", "credit", "gift_card", "order_minimum"),
         )
+        if reward["gift_card"] and not loaded["credit"]:
+            sentence = _("needs [credit]: what is collected is paid with as store credit")
+            raise DocumentRefused(f"rewards[{number}].gift_card", sentence)
     try:
         tiers_document.check_names(loaded)
         _standings(loaded)
@@ -408,6 +413,7 @@ def _reward(path: str, data: Mapping[str, Any], zone: ZoneInfo) -> Reward:
         every_order=data["every_order"],
         order_minimum=_amounts(f"{path}.order_minimum", data["order_minimum"]),
         credit=_amounts(f"{path}.credit", data["credit"]),
+        gift_card=_amounts(f"{path}.gift_card", data["gift_card"]),
     )
 
 

@@ -28,6 +28,7 @@ class RewardSchema(Strict):
     perk = fields.String(load_default="", validate=validate.Length(max=200))
     free = words()
     credit = per_currency(load_default=dict, validate=validate.Length(max=1))
+    gift_card = per_currency(load_default=dict, validate=validate.Length(max=1))
     free_shipping = fields.Boolean(load_default=False)
     skus = words()
     pieces = _count(1_000_000)
@@ -52,10 +53,11 @@ class RewardSchema(Strict):
         """A reward is one thing."""
         percent = data.get("percent")
         named = [data.get("amount"), percent is not None, data.get("perk"), data.get("free"),
-                 data.get("free_shipping"), data.get("credit")]  # fmt: skip
+                 data.get("free_shipping"), data.get("credit"), data.get("gift_card")]  # fmt: skip
         if sum(map(bool, named)) != 1:
             raise ValidationError(
-                _("name one of amount, percent, free, free_shipping, credit and perk"), "amount"
+                _("name one of amount, percent, free, free_shipping, credit, gift_card and perk"),
+                "amount",
             )
         if percent is not None and percent > 100:
             raise ValidationError(_("must be at most 100"), "percent")

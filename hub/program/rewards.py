@@ -14,7 +14,7 @@ ALL = 10_000
 @dataclass(frozen=True, slots=True)
 class Reward:
     """One reward: an amount or a percentage off, pieces of a product for nothing, free shipping, store credit,
-    or a perk."""
+    a gift card, or a perk."""
 
     id: str
     name: str
@@ -59,6 +59,8 @@ class Reward:
     """Currency -> the least order that brings it, minor units, inclusive: what was paid and not given back."""
     credit: Mapping[str, int] = field(default_factory=dict)
     """Currency -> minor units: it is store credit, there at once."""
+    gift_card: Mapping[str, int] = field(default_factory=dict)
+    """Currency -> minor units: a code that becomes the store credit of whoever collects it."""
 
     def is_brought_by(self, currency: str, bill: int) -> bool:
         """Whether an order brings it of which so much (minor units) was paid and not given back."""
@@ -91,6 +93,7 @@ class Reward:
             "minimum": dict(self.minimum),
             "channels": sorted(self.channels),
             "credit": dict(self.credit),
+            "gift_card": dict(self.gift_card),
             "valid_days": self.valid_days,
             "valid_until": self.valid_until.isoformat() if self.valid_until else None,
         }

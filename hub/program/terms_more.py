@@ -135,6 +135,8 @@ def _what(reward: Reward) -> str:
         return reward.perk
     elif reward.credit:
         return _("{amount} store credit", amount=amounts(reward.credit))
+    elif reward.gift_card:
+        return _("a gift card of {amount}, for whoever collects it", amount=amounts(reward.gift_card))
     else:
         what = _("{amount} off", amount=amounts(reward.amounts))
     if reward.most:

@@ -31,14 +31,20 @@ def quote_code(
     )
     if not rows:
         return None
-    why = _refusal(rows[0], now)
+    why = refusal(rows[0], now) or _refusal(is_card=bool(rows[0].reward_terms.get("gift_card")))
     nothing = price({"percent": 0, "amounts": {}}, cart)
     if why is not None:
         return Priced(0, nothing.lines, 0, cart.total, why)
     return price(rows[0].reward_terms, cart)
 
 
-def _refusal(voucher: Any, now: datetime) -> str | None:
+def _refusal(*, is_card: bool) -> str | None:
+    return "collect_it_first" if is_card else None
+
+
+def refusal(voucher: Any, now: datetime) -> str | None:
+    """Why a voucher (its row, with `asking` and `owner`) cannot be used at that moment, as a code of
+    `hub.words.CODE_WORDS`; None: it can."""
     if voucher.asking is not None and voucher.asking != voucher.owner:
         return "belongs_to_another"
     if voucher.state in _STATES:

@@ -225,8 +225,13 @@ def lock(
     }
     if not keys:
         return Locked(session, program_id, chain_key, [])
-    vouchers = voucher_rows.lock(session, program_id, "v.code_key = ANY(:keys)", keys=sorted(keys))
+    vouchers = voucher_rows.lock(session, program_id, _CARRIED, keys=sorted(keys))
     return Locked(session, program_id, chain_key, vouchers, transactions, now)
+
+
+_CARRIED = """v.code_key = ANY(:keys)
+    AND coalesce(r.reward_terms->'gift_card', CAST('{}' AS jsonb)) = CAST('{}' AS jsonb)"""
+"""A gift card is collected and never used in an order: cancelling one would bring back its points."""
 
 
 def plan_where_known(

@@ -393,8 +393,9 @@ def _used_here(session: Session, voucher_id: int, channel_id: int) -> bool:
 def _create(session: Session, channel: Channel, connector: Connector, voucher: Any) -> Order:
     terms = voucher.reward_terms
     wanted = set(terms.get("channels") or ())
-    if terms.get("perk"):
-        return NotNeeded("handed_over_by_staff")
+    nothing = _nothing_for_shops(terms)
+    if nothing is not None:
+        return nothing
     if wanted and not wanted & {channel.kind, channel.public_id}:
         return NotNeeded("not_for_this_channel")
     if not _has_amounts(terms, channel.currency):
@@ -406,6 +407,13 @@ def _create(session: Session, channel: Channel, connector: Connector, voucher: A
     if not order.features <= connector.code_features:
         return NotNeeded("terms_unknown_to_this_channel")
     return order
+
+
+def _nothing_for_shops(terms: Mapping[str, Any]) -> NotNeeded | None:
+    """A reward that no checkout takes off."""
+    if terms.get("perk"):
+        return NotNeeded("handed_over_by_staff")
+    return NotNeeded("collected_at_the_hub") if terms.get("gift_card") else None
 
 
 def _has_amounts(terms: Mapping[str, Any], currency: str) -> bool:

@@ -33,6 +33,7 @@ HTTP_WORDS: Mapping[int, tuple[str, str]] = {
 
 NOT_FOUND_WORDS: Mapping[str, str] = {
     "channel": "There is no such channel.",
+    "gift_card": "There is no such gift card.",
     "member": "There is no such member.",
     "redemption": "There is no such redemption.",
     "reward": "There is no such reward.",

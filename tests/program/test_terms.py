@@ -157,6 +157,7 @@ SAMPLES: Mapping[type, Mapping[str, Any]] = {
         "segments": frozenset({"s"}),
         "channels": frozenset({"shopify"}),
         "credit": {"VND": 70_000},
+        "gift_card": {"VND": 70_000},
         "automatic": True,
         "every_order": True,
         "order_minimum": {"VND": 70_000},

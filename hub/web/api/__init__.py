@@ -10,6 +10,7 @@ from hub.web.api import (
     document,
     events,
     expiring,
+    gift_cards,
     lists,
     members,
     notices,
@@ -33,7 +34,7 @@ def install(app: Flask) -> None:
     api.spec.options["security"] = [{"key": []}]
     parts = (
         members, redemptions, redeeming, transactions, lists, events, expiring, notices, discounts, simulation,
-        tiers,
+        tiers, gift_cards,
     )  # fmt: skip
     for part in parts:
         api.register_blueprint(part.blueprint)

@@ -128,6 +128,11 @@ class Voucher(Schema):
     pieces = fields.Integer(allow_none=True, metadata={"description": "at most so many pieces of them"})
     at_most = fields.Dict(keys=fields.String(), values=fields.Integer())
     minimum = fields.Dict(keys=fields.String(), values=fields.Integer())
+    gift_card = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "what whoever collects it gets as store credit"},
+    )
     expires_at = fields.DateTime(allow_none=True)
     channels = fields.List(fields.Dict())
 
@@ -147,6 +152,7 @@ class RewardSchema(Schema):
     at_most = fields.Dict(keys=fields.String(), values=fields.Integer())
     minimum = fields.Dict(keys=fields.String(), values=fields.Integer())
     credit = fields.Dict(keys=fields.String(), values=fields.Integer())
+    gift_card = fields.Dict(keys=fields.String(), values=fields.Integer())
     valid_days = fields.Integer(allow_none=True)
     left = fields.Integer(
         allow_none=True, metadata={"description": "of limited stock, so many are left"}
@@ -256,6 +262,7 @@ def voucher(code: str) -> dict[str, Any]:
         "pieces": terms.get("pieces"),
         "at_most": terms.get("most", {}),
         "minimum": terms.get("minimum", {}),
+        "gift_card": terms.get("gift_card", {}),
         "channels": [dict(row._mapping) for row in its],
     }
 
@@ -343,6 +350,7 @@ def _reward(reward: Reward, left: int | None) -> dict[str, Any]:
         "at_most": dict(reward.most),
         "minimum": dict(reward.minimum),
         "credit": dict(reward.credit),
+        "gift_card": dict(reward.gift_card),
         "valid_days": reward.valid_days,
         "left": left,
     }

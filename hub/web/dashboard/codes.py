@@ -10,7 +10,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from hub import words
-from hub.desk import rewards, tills
+from hub.desk import gift_cards, rewards, tills
 from hub.desk.place import Desk, carry_out
 from hub.desk.tills import CashierLimit, CodeNeeded
 from hub.i18n import gettext as _
@@ -19,6 +19,7 @@ from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
 from hub.program.rewards import ALL
 from hub.redemption.cashiers import Act
+from hub.redemption.gift_cards import NoGiftCard, NotCollectable
 from hub.redemption.limits import NotOffered
 from hub.redemption.orders import Redeemed
 from hub.redemption.redeem import KeyReused, NoSuchReward
@@ -49,6 +50,9 @@ def worth_of(terms: Mapping[str, Any]) -> str:
     if terms.get("credit"):
         worth = ", ".join(words.money(amount, c) for c, amount in terms["credit"].items())
         return _("{amount} store credit", amount=worth)
+    if terms.get("gift_card"):
+        worth = ", ".join(words.money(amount, c) for c, amount in terms["gift_card"].items())
+        return _("gift card of {amount}", amount=worth)
     if terms.get("free_shipping"):
         return _("free shipping")
     skus = ", ".join(terms.get("skus") or ())
@@ -111,6 +115,31 @@ def _bought(desk: Desk, member_id: int, reward: str, key: str) -> Redeemed:
         excused=visit().may("support"),
     )  # fmt: skip
     return done
+
+
+@action("/members/<member_id>/collect", "redeem")
+def collect_gift_card(member_id: str) -> Response:
+    """The money of a gift card becomes the member's store credit."""
+    code = request.form.get("code", "").strip()[:64]
+    with runtime().sessions() as session:
+        found = found_member(session, member_id)
+    back = redirect(url_for("dashboard.member", member_id=found.public_id, tab="credit"), 303)
+    if not code:
+        flash(_("Type the code of the gift card."), "danger")
+        return back
+    try:
+        done = carry_out(
+            runtime(), visit().program, visit().actor, lambda desk: gift_cards.collect(desk, found.id, code)
+        )  # fmt: skip
+    except NoGiftCard:
+        flash(_("There is no gift card with this code."), "danger")
+    except NotCollectable as refused:
+        flash(words.of_code(refused.why), "danger")
+    else:
+        amount = words.money(done.amount, done.currency)
+        flash(_("{amount} of a gift card are store credit now.", amount=amount), "success")
+        ring()
+    return back
 
 
 @page("/members/<member_id>/redemptions/<redemption_id>", "redeem")

@@ -19,6 +19,8 @@ from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints, ReferenceConflict
 from hub.ledger.merging import NotMergeable, Shortfall
 from hub.members import credit, search, view
+from hub.program import store
+from hub.program.rules import in_force
 from hub.sync.doorbell import Doorbell
 from hub.transactions import browse, story
 from hub.web.dashboard import stands
@@ -222,7 +224,12 @@ def _credit(session: Session, found: Any) -> dict[str, Any]:
         }
         for row in rows
     ]
-    return {"held": credit.held(session, found.id, runtime().clock()), "moved": moved}
+    rules = in_force(store.versions(session, visit().program), runtime().clock())
+    return {
+        "held": credit.held(session, found.id, runtime().clock()),
+        "moved": moved,
+        "collects": rules.credit is not None,
+    }
 
 
 _TABS = {
