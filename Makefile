@@ -1,7 +1,7 @@
 # The hub's everyday commands. They need Python 3.11 or newer and make, nothing else.
 
 BIN = .venv/bin
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench mutants messages screenshots lock clean

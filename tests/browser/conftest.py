@@ -24,8 +24,6 @@ PASSWORD = "eight small brown tables"
 LANGUAGES = ("en", "vi")
 WIDTHS = (375, 1280)
 SCREENS = [(language, width) for language in LANGUAGES for width in WIDTHS]
-SOME_SCREENS = [("en", 1280), ("vi", 375)]
-"""Each language and each width once: enough at a desk."""
 _LOCALES = {"en": "en-GB", "vi": "vi-VN"}
 
 
@@ -97,14 +95,14 @@ def shop(house: House) -> Shop:
     return Shop.open(house.hub)
 
 
-@pytest.fixture(
-    params=SCREENS if FULL or "SCREENSHOTS" in os.environ else SOME_SCREENS,
-    ids=lambda p: f"{p[0]}-{p[1]}",
-)
-def screen(request: pytest.FixtureRequest) -> tuple[str, int]:
-    """Each language at each width; at a desk each once (tests/pace.py)."""
-    found: tuple[str, int] = request.param
-    return found
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each language at each width; at a desk (tests/pace.py) one screen a flow, each in its turn."""
+    if "screen" in metafunc.fixturenames:
+        screens = SCREENS
+        if not FULL and "SCREENSHOTS" not in os.environ:
+            turn = sum(metafunc.function.__name__.encode()) % len(SCREENS)
+            screens = [SCREENS[turn]]
+        metafunc.parametrize("screen", screens, ids=[f"{lang}-{width}" for lang, width in screens])
 
 
 Window = Callable[..., Sight]
