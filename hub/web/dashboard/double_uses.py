@@ -17,7 +17,7 @@ _LONGEST = 19
 
 
 @page("/double-uses", "look")
-def double_uses() -> str:
+def orders_double_uses() -> str:
     """The newest codes first, fifty at a time."""
     before = request.args.get("before", "")
     start = int(before) if before.isascii() and before.isdigit() and len(before) < _LONGEST else None
@@ -25,11 +25,11 @@ def double_uses() -> str:
         found = desk_.listed(session, visit().program, before=start, limit=_SHOWN + 1)
     more = found[_SHOWN - 1].id if len(found) > _SHOWN else None
     shown = [(one, words.of_double_use(one.done)) for one in found[:_SHOWN]]
-    return render_template("double_uses.html", shown=shown, more=more)
+    return render_template("orders/double_uses.html", shown=shown, more=more)
 
 
 @action("/double-uses/decide", "support")
-def decide_double_use() -> Response:
+def orders_decide_double_use() -> Response:
     """The member pays for further uses, or the shop does."""
     code, wish = request.form.get("code", "")[:200], request.form.get("decision", "")
     chosen = next((one for one in desk_.DECISIONS if one == wish), None)
@@ -45,4 +45,4 @@ def decide_double_use() -> Response:
         flash(_("This code was used once at most."), "danger")
     else:
         flash(_("Decided."), "success")
-    return redirect(url_for("dashboard.double_uses"), 303)
+    return redirect(url_for("dashboard.orders_double_uses"), 303)
