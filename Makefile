@@ -15,7 +15,8 @@ run:  ## Start the hub and play the demo (DEMO=0: an empty hub; PORT=8081: anoth
 
 test:  ## Run all tests on servers of their own (ARGS="-k refund" runs some)
 	@tools/venv requirements.lock requirements-test.lock
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+	@# where bytecode may not be kept each of some hundred processes would compile the hub anew
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 check:  ## Lint, format, types and who may import whom
 	@tools/venv requirements.lock requirements-test.lock

@@ -73,3 +73,31 @@ def settle(session: Session, program_id: int, alert: str, *, actor: str, now: da
     if rows:
         record(session, program_id, actor, "alert.settled", alert, {"kind": rows[0].kind})
     return bool(rows)
+
+
+def settle_all(
+    session: Session, program_id: int, kind: str, subject: str, *, actor: str, now: datetime
+) -> bool:
+    """What was told of this kind and subject is over by itself; False when nothing was open."""
+    rows = run(
+        session,
+        """UPDATE alerts SET settled_at = :now, settled_by = :actor
+           WHERE program_id = :program AND kind = :kind AND subject = :subject AND settled_at IS NULL
+           RETURNING public_id""",
+        {"program": program_id, "kind": kind, "subject": subject, "actor": actor, "now": now},
+    )
+    for row in rows:
+        record(session, program_id, actor, "alert.settled", row.public_id, {"kind": kind})
+    return bool(rows)
+
+
+def last_told(session: Session, program_id: int, kind: str, subject: str) -> Mapping[str, Any] | None:
+    """What the latest alert of this kind and subject says, open or not, unless the hub itself has settled it: what
+    a person has looked at need not be told again. None when there is none."""
+    rows = run(
+        session,
+        """SELECT detail, coalesce(settled_by, '') AS settled_by FROM alerts
+           WHERE program_id = :program AND kind = :kind AND subject = :subject ORDER BY id DESC LIMIT 1""",
+        {"program": program_id, "kind": kind, "subject": subject},
+    )
+    return dict(rows[0].detail) if rows and not rows[0].settled_by.startswith("hub:") else None

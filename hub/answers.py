@@ -47,12 +47,12 @@ def find(session: Session, program_id: int, key: str) -> Answer | None:
 
 def keep(session: Session, program_id: int, key: str, status: int, response: str) -> None:
     """Store the answer of a claimed key, in the transaction of the deed."""
-    run(
-        session,
-        """UPDATE idempotency_keys SET status = :status, response = :response
-           WHERE program_id = :program AND key = :key""",
-        {"program": program_id, "key": key, "status": status, "response": response},
-    )
+    given = {"program": program_id, "answered": key, "status": status, "response": response}
+    run(session, KEPT_UNDER, given)
+
+
+KEPT_UNDER = """UPDATE idempotency_keys SET status = :status, response = :response
+    WHERE program_id = :program AND key = :answered"""
 
 
 def forget(session: Session, now: datetime) -> None:

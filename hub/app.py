@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask, Response, g, request
 
 from hub import log
@@ -9,7 +11,8 @@ from hub.runtime import Runtime
 from hub.settings import Settings, load
 from hub.sync.doorbell import Doorbell
 from hub.sync.receive import Reception
-from hub.web import api, dashboard, docs, health, metrics, pacing, problems
+from hub.web import api, callbacks, dashboard, docs, health, metrics, pacing, problems
+from hub.web.dashboard import cookies
 from hub.web.proxies import TrustedProxies
 from hub.web.webhooks import WebhookDoor
 
@@ -17,23 +20,36 @@ from hub.web.webhooks import WebhookDoor
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> Flask:
     """The WSGI application of one web process."""
     settings = settings or load()
-    runtime = runtime or Runtime.start(settings, "web")
+    app = routes()
+    attach(app, settings, runtime or Runtime.start(settings, "web"))
+    return app
+
+
+def routes() -> Flask:
+    """An application that knows every address and has nothing to answer with; `attach` follows."""
     app = Flask("hub", static_folder=None, template_folder="web/templates")
     app.config["MAX_CONTENT_LENGTH"] = None  # each view reads its own bounded body
-    app.extensions["hub"] = runtime
     app.before_request(_begin)
     app.after_request(_end)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(callbacks.blueprint)
     api.install(app)
-    pacing.install(app, settings.api_rate)
+    pacing.install(app)
     problems.install(app)  # after the API: flask-smorest brings a handler of its own
-    dashboard.install(app, runtime)
-    reception = Reception(runtime, Doorbell(settings.redis_url))
-    door = WebhookDoor(app.wsgi_app, reception, settings)
-    app.wsgi_app = TrustedProxies(door, settings.trusted_proxies)  # type: ignore[method-assign]
+    dashboard.install(app)
     return app
+
+
+def attach(app: Flask, settings: Settings, runtime: Runtime) -> None:
+    """Give an application its means, in place of those that it had."""
+    app.extensions["hub"] = runtime
+    pacing.limit(app, settings.api_rate)
+    cookies.sign(app, runtime)
+    reception = Reception(runtime, Doorbell(settings.redis_url))
+    door = WebhookDoor(partial(Flask.wsgi_app, app), reception, settings)
+    app.wsgi_app = TrustedProxies(door, settings.trusted_proxies)  # type: ignore[method-assign]
 
 
 def _begin() -> None:

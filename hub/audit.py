@@ -22,18 +22,19 @@ def record(
 ) -> None:
     """Note one deed. `actor` is `user:<id>`, `key:<id>`, `cli:<login>` or `hub:<part>`; the detail
     holds no secret and no personal data."""
-    run(
-        session,
-        """INSERT INTO audit (program_id, actor, action, subject, detail)
-           VALUES (:program, :actor, :action, :subject, CAST(:detail AS jsonb))""",
-        {
-            "program": program_id,
-            "actor": actor,
-            "action": action,
-            "subject": subject,
-            "detail": json.dumps(dict(detail or {})),
-        },
-    )
+    noted = {
+        "actions": [action],
+        "subjects": [subject],
+        "details": [json.dumps(dict(detail or {}))],
+    }
+    run(session, RECORDED, {"program": program_id, "actor": actor, **noted})
+
+
+RECORDED = """INSERT INTO audit (program_id, actor, action, subject, detail)
+    SELECT CAST(:program AS bigint), CAST(:actor AS text), a.action, a.subject, CAST(a.detail AS jsonb)
+    FROM unnest(CAST(:actions AS text[]), CAST(:subjects AS text[]), CAST(:details AS text[]))
+        WITH ORDINALITY AS a(action, subject, detail, n) ORDER BY a.n"""
+"""One actor's deeds, in their order."""
 
 
 def actor_names(session: Session, actors: Iterable[str]) -> dict[str, str]:

@@ -301,6 +301,13 @@ class Thin:
     what: Literal["sale", "refunds", "customer", "code", "product"]
     external_id: str
     reason: str = ""
+    version: int | None = None
+    """Of a list of what changed: the version of the sale there (as `Sale.version`)..."""
+    state: SaleState | None = None
+    """...its state..."""
+    refunded: int | None = None
+    """...and the money refunded, in minor units. A sale that is known in all three is no news and is not fetched: of
+    two changes in the one second that a version tells apart, the second one shows in these."""
 
 
 @dataclass(frozen=True, slots=True)

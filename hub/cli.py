@@ -55,6 +55,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "inspect": "Show what recorded messages mean, without a database.",
     },
     "Keep it safe": {
+        "secrets": "The key that encrypts channels' secrets.",
         "backup": "Write database and keys to one file.",
         "restore": "Fill an empty hub from a backup.",
     },

@@ -18,6 +18,7 @@ from hub.ids import new_id, new_token
 from hub.outbox import channels
 from hub.outbox.channels import Channel, Handle
 from hub.payload import first_error
+from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.secrets import SecretsError
 
@@ -110,16 +111,30 @@ def resume(session: Session, channel: Channel, *, actor: str) -> None:
     _set_status(session, channel, "active", actor)
 
 
-def disconnect(session: Session, channel: Channel, *, actor: str) -> None:
+def disconnect(session: Session, runtime: Runtime, channel: Channel, *, actor: str) -> None:
     """Have nothing more to do with a channel: its address answers like one that is not there,
     nothing is pushed, its shop may be connected anew. Orders, messages and points stay, its secrets
-    are forgotten. There is no way back. Raises `Misconfigured` when it was done before."""
+    are forgotten, but for those that prove privacy requests, which come later still
+    (`Connector.app_secrets`). There is no way back. Raises `Misconfigured` when it was done before."""
     _set_status(session, channel, "disconnected", actor)
+    kept = {
+        name: value
+        for name, value in _secrets(runtime, channel).items()
+        if name in _proving(runtime, channel)
+    }
     run(
         session,
-        "UPDATE channels SET secrets = '', state = '{}', state_version = state_version + 1 WHERE id = :id",
-        {"id": channel.id},
+        """UPDATE channels SET secrets = :secrets, state = '{}', sealed_state = '', previous_secret_until = NULL,
+                  state_version = state_version + 1 WHERE id = :id""",
+        {"id": channel.id, "secrets": runtime.secrets.encrypt(kept) if kept else b""},
     )
+
+
+def _proving(runtime: Runtime, channel: Channel) -> tuple[str, ...]:
+    try:
+        return runtime.connector_class(channel.kind).app_secrets
+    except UnknownConnector:
+        return ()
 
 
 def _set_status(session: Session, channel: Channel, status: str, actor: str) -> None:

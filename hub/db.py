@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
+import psycopg
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from sqlalchemy import (
     BigInteger,
@@ -22,9 +24,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from hub.errors import Refusal
 from hub.i18n import gettext as _
@@ -125,12 +129,39 @@ def make_engine(url: str, process: Process = "cli", *, role: str | None = APP_RO
         pool_size=limits.pool,
         max_overflow=0,
         pool_timeout=limits.pool_wait,
-        pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,  # an error's text ends in logs, and parameters are people's data
     )
     event.listen(engine, "handle_error", _as_away)
+    event.listen(engine, "checkin", _put_back)
+    event.listen(engine, "checkout", _ask_if_idle)
     return engine
+
+
+PING_AFTER = 1.0
+"""A connection that lay idle for longer (seconds) is asked whether it still lives before it is used; a busy
+one tells by itself, and asking each time was a fifth of a short request's statements."""
+
+
+def _put_back(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info["put_back"] = time.monotonic()
+
+
+def _ask_if_idle(
+    connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Raises what makes the pool drop this connection, and all from before, and take a new one."""
+    put_back = record.info.get("put_back")
+    if put_back is None or time.monotonic() - put_back < PING_AFTER:
+        return
+    driver = cast("psycopg.Connection[Any]", connection)
+    before = driver.autocommit
+    try:
+        driver.autocommit = True
+        driver.execute("SELECT 1")
+        driver.autocommit = before
+    except psycopg.OperationalError:
+        raise InvalidatePoolError from None
 
 
 def _as_away(context: ExceptionContext) -> None:
@@ -152,6 +183,12 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Sessions whose rows stay readable after a commit: reloading them on touch would open a
     transaction unseen, and it might stay open during network I/O."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def make_looks(engine: Engine) -> sessionmaker[Session]:
+    """Sessions for single looks, each a statement of its own that sees what is committed by then: no
+    transaction is begun or ended for it. What belongs together is asked in one statement."""
+    return sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False)
 
 
 def libpq_url(url: str) -> str:

@@ -20,14 +20,17 @@ from sqlalchemy.orm import Session
 
 from hub.bulk import run
 from hub.connect import add_channel
+from hub.desk import tills
 from hub.errors import Refusal
 from hub.i18n import gettext as _
+from hub.members import view
 from hub.outbox import deliveries
 from hub.outbox.channels import Channel
 from hub.program import store
 from hub.program.store import Program
 from hub.registry import SANDBOXES
 from hub.runtime import Runtime
+from hub.sending import Message
 from hub.sync.doorbell import Doorbell
 from hub.users.first import give_to_first
 from hub.web import keys
@@ -42,7 +45,11 @@ PERSON_AGAIN = {"name": "Mai", "phone": "(+84) 912.345.678", "email": "Mai@Examp
 PERSON_AT_TILL = {"name": "Mai", "phone": "0084912345678"}
 DOCUMENT: Mapping[str, Any] = {
     "earn": {"points": 1, "per": {"VND": "10000"}},
-    "rewards": [{"id": "50k", "name": "50.000 ₫ off", "cost": 50, "amount": {"VND": "50000"}}],
+    "rewards": [
+        {"id": "50k", "name": "50.000 ₫ off", "cost": 50, "amount": {"VND": "50000"}},
+        {"id": "120k", "name": "120.000 ₫ off", "cost": 100, "amount": {"VND": "120000"}},
+    ],
+    "till": {"code_above": 60},
 }
 NAME_WORDS: tuple[str, ...] = ("Web shop", "Second shop", "Till")
 """What the shops are called, in the order of the registry's sandboxes."""
@@ -90,6 +97,19 @@ class Shop:
 
 
 @dataclass
+class Phone:
+    """The member's: what is sent to it stands on its screen."""
+
+    say: Say
+    code: str = ""
+
+    def send(self, message: Message) -> None:
+        """Never fails."""
+        self.say("  " + _("Mai's phone: {text}", text=message.text))
+        self.code = message.code
+
+
+@dataclass
 class Story:
     """The played day."""
 
@@ -110,6 +130,7 @@ class Story:
         self._use(code, used=blog, others=(web, till))
         self._failed_push(web)
         self._race(web, till)
+        self._guarded(web)
         if leave_one:
             self._leave_a_failed_push(blog)
         self._verify()
@@ -183,22 +204,64 @@ class Story:
         till.ask("POST", "/release", {"order": late})
         self._expect(75, _("the till tells of it: the second use is seen, and costs 50 points again"))
 
+    def _guarded(self, web: Shop) -> None:
+        """So many points are spent only with the six digits that the member was sent."""
+        web.sell(PERSON, "1500000")
+        self._expect(225, _("a large order in the web shop (1.500.000 ₫)"))
+        member = self._api("GET", "/members", params={"phone": PHONE})[0]["id"]
+        wish = {"member": member, "reward": "120k", "till": "1", "cashier": "Lan"}
+        self._refused("code_needed", wish)
+        phone = Phone(self.say)
+        self._send_code(member, phone)
+        wrong = "000000" if phone.code != "000000" else "111111"
+        self._refused("wrong_code", {**wish, "one_time_code": wrong})
+        headers = {"Idempotency-Key": "demo-guarded"}
+        wish |= {"one_time_code": phone.code}
+        code = self._api("POST", "/redemptions", json=wish, headers=headers)["code"]
+        self._wait_for_code(code)
+        step = _(
+            "100 points only with these digits, and {code} is out",
+            code=code,
+        )
+        self._expect(125, step)
+
+    def _send_code(self, member: str, phone: Phone) -> None:
+        with self.runtime.sessions() as session:
+            found = view.find(session, self.program.id, member)
+        assert found is not None
+        tills.send_code(
+            self.runtime, self.program, found.id, "sms", actor=ACTOR, till="1", address="", through=phone
+        )
+
+    def _refused(self, code: str, wish: Mapping[str, Any]) -> None:
+        """The redemption is asked for and refused with that code."""
+        answer = requests.post(
+            f"{self.base}/api/v1/redemptions", json=dict(wish), timeout=10,
+            headers={"Authorization": f"Bearer {self.key}"},
+        )  # fmt: skip
+        found = answer.json().get("code")
+        if answer.status_code != 409 or found != code:
+            raise DemoFailed(_("{code} was expected, the answer was {found}", code=code, found=found))
+
     def _bought(self, key: str) -> str:
         """A code that is live in all shops."""
         member = self._api("GET", "/members", params={"phone": PHONE})[0]
         wish = {"member": member["id"], "reward": "50k"}
         done = self._api("POST", "/redemptions", json=wish, headers={"Idempotency-Key": key})
         code = str(done["code"])
+        self._wait_for_code(code)
+        return code
+
+    def _wait_for_code(self, code: str) -> None:
         self.until(
             lambda: all(s.has_active(code) for s in self.shops.values()),
             _("code {code} in all shops", code=code),
         )
-        return code
 
     def _leave_a_failed_push(self, blog: Shop) -> None:
         code, _failed = self._refused_code(blog, "demo-3")
         self._expect(
-            25, _("the second shop refused {code}; it waits for you to replay it by hand", code=code)
+            75, _("the second shop refused {code}; it waits for you to replay it by hand", code=code)
         )
 
     def _refused_code(self, shop: Shop, key: str) -> tuple[str, Any]:

@@ -22,7 +22,7 @@ import urllib3
 
 from hub.errors import BadPayload, ChannelDown, Misconfigured
 from hub.payload import parse_json
-from hub.peers import PeerGuard, PrivatePeer, is_private
+from hub.peers import PeerGuard, PrivatePeer, ends_at, is_private, is_proxied
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -132,6 +132,7 @@ class Http:
         ends: float,
         max_bytes: int,
     ) -> Answer:
+        bound = ends_at.set(ends)
         try:
             with self.session.request(
                 method,
@@ -160,7 +161,11 @@ class Http:
         except requests.exceptions.InvalidURL:
             raise Misconfigured("bad_url", "the channel's address is not a valid URL") from None
         except requests.exceptions.RequestException as error:
+            if time.monotonic() >= ends:
+                raise ChannelDown("timeout", "the channel did not answer in time") from None
             raise ChannelDown("unreachable", f"the connection failed ({type(error).__name__})") from None
+        finally:
+            ends_at.reset(bound)
 
     def _is_allowed(self, host: str) -> bool:
         return self.allow_any_private or host.strip("[]") in self.allow_private
@@ -173,6 +178,8 @@ class Http:
         try:
             found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
         except (OSError, UnicodeError):
+            if is_proxied(url):
+                return  # the hub itself may have no names: the proxy resolves them
             raise ChannelDown("no_such_host", f"the host name {host!r:.80} does not resolve") from None
         if any(is_private(str(address[0])) for *_, address in found):
             raise _private(host)

@@ -24,7 +24,7 @@ from hub.canonical import (
     Refund,
     Sale,
 )
-from hub.connector import Connector, Inbound, JSONObject, Lease, Verdict
+from hub.connector import Budget, Connector, Inbound, JSONObject, Lease, Verdict
 from hub.errors import BadPayload, BadSignature, Fault
 from hub.http import Http
 from hub.transactions.judge import why_ignored
@@ -63,6 +63,9 @@ class Unconnected:
     @contextmanager
     def once(self, name: str, seconds: float) -> Iterator[Lease | None]:
         raise NotImplementedError(name, seconds)
+
+    def budget(self, name: str) -> Budget:
+        raise NotImplementedError(name)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -72,6 +72,22 @@ def configure(
         logging.getLogger(name).setLevel(quiet)
 
 
+def beside() -> None:
+    """What a command logs goes to standard error, for people: standard output is what was asked for, and may be
+    JSON. Nothing where logs were configured before."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                merge_contextvars,
+                structlog.processors.add_log_level,
+                _mask_processor,
+                *_for_people(sys.stderr.isatty()),
+            ],
+            logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+            cache_logger_on_first_use=False,
+        )
+
+
 def begin_request(given: str | None = None) -> str:
     """Start a request's (or job's) context and return its id: the caller's X-Request-Id when it is
     a harmless word of 8 to 64 characters, else a new one. All lines until the next carry it."""
@@ -124,11 +140,11 @@ def _last(people: bool, colours: bool) -> list[Processor]:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
     ]
     if people:
-        # plain: the renderer's own tracebacks show the values of variables, which are people's data
-        plain = structlog.dev.plain_traceback
-        return [
-            *steps,
-            _escape,
-            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain),
-        ]
+        return [*steps, *_for_people(colours)]
     return [*steps, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _for_people(colours: bool) -> list[Processor]:
+    # plain: the renderer's own tracebacks show the values of variables, which are people's data
+    plain = structlog.dev.plain_traceback
+    return [_escape, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]

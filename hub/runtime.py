@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from hub.bulk import run
 from hub.connector import Connector
-from hub.db import Process, make_engine, make_sessions
+from hub.db import Process, make_engine, make_looks, make_sessions
 from hub.registry import connector_class
 from hub.secrets import Secrets, load_keys
 from hub.settings import Settings
@@ -37,7 +37,16 @@ class Runtime:
         """Connect lazily: nothing is opened before the first use."""
         keys = load_keys(settings.keys, settings.keys_path, create=True)
         engine = make_engine(settings.database_url, process)
-        return cls(settings, engine, make_sessions(engine), Secrets(keys), process)
+
+        def again() -> list[str]:
+            return load_keys(settings.keys, settings.keys_path)
+
+        return cls(settings, engine, make_sessions(engine), Secrets(keys, again), process)
+
+    @cached_property
+    def looks(self) -> sessionmaker[Session]:
+        """For single looks, without a transaction."""
+        return make_looks(self.engine)
 
     @cached_property
     def chain_key(self) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -24,17 +24,44 @@ class SecretsError(Refusal):
 class Secrets:
     """Encrypts small dicts. The first key encrypts, all of them decrypt (MultiFernet:
     https://cryptography.io/en/latest/fernet/), so a key is changed by putting a new one first,
-    calling `rotate` on every row, and then taking the old one away."""
+    calling `rotate` on every row (`hub.rekeying`), and then taking the old one away."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        """`keys` are Fernet keys (44 characters). Raises `SecretsError`."""
+    def __init__(self, keys: Sequence[str], again: Callable[[], Sequence[str]] | None = None) -> None:
+        """`keys` are Fernet keys (44 characters). `again` reads them anew: a process that runs while the
+        key is changed takes the new one up before it encrypts, and when it meets what the keys it has
+        do not open. Raises `SecretsError`."""
+        self._again = again
+        self._take(keys)
+
+    def _take(self, keys: Sequence[str]) -> None:
         if not keys:
             raise SecretsError(_("there is no encryption key"))
-        self._keys = list(keys)
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
             raise SecretsError(_("an encryption key is not a Fernet key (44 characters)")) from None
+        self._keys = list(keys)
+
+    def _refresh(self) -> bool:
+        """Whether there are other keys now; what cannot be read leaves those that are known."""
+        if self._again is None:
+            return False
+        try:
+            keys = list(self._again())
+        except SecretsError:
+            return False
+        if keys == self._keys:
+            return False
+        self._take(keys)
+        return True
+
+    def is_newest(self, token: bytes) -> bool:
+        """Whether the first key alone opens this."""
+        try:
+            Fernet(self._keys[0]).decrypt(token)
+        except InvalidToken:
+            return False
+        return True
 
     def derived(self, purpose: str) -> list[str]:
         """A further secret for each key, the encrypting one's first: what is signed with one of them
@@ -43,6 +70,7 @@ class Secrets:
 
     def encrypt(self, secret: Mapping[str, Any]) -> bytes:
         """The secret as a token to store."""
+        self._refresh()
         return self._fernet.encrypt(json.dumps(secret, ensure_ascii=False).encode())
 
     def decrypt(self, token: bytes) -> dict[str, Any]:
@@ -50,6 +78,8 @@ class Secrets:
         try:
             found: dict[str, Any] = json.loads(self._fernet.decrypt(token))
         except InvalidToken:
+            if self._refresh():
+                return self.decrypt(token)
             raise SecretsError(_NO_KEY_FITS) from None
         return found
 
@@ -96,6 +126,14 @@ def load_keys(given: Sequence[str], file: Path, *, create: bool = False) -> list
     if not keys:
         raise SecretsError(_("the keys file {file} holds no key; restore it from a backup", file=file))
     return keys
+
+
+def replace_keys(keys: Sequence[str], file: Path) -> None:
+    """Write other keys in the place of the present ones, whole or not at all, readable by us alone. The
+    caller sees to it that nothing is lost with those that go."""
+    unfinished = file.with_name(f"{file.name}.{token_hex(6)}.new")
+    write_keys(keys, unfinished)
+    os.replace(unfinished, file)
 
 
 def write_keys(keys: Sequence[str], file: Path) -> None:

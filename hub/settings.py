@@ -267,6 +267,7 @@ class Settings:
     batch_size: Annotated[int, From("HUB_BATCH_SIZE", _number(1, 5000))] = 500
     lease_seconds: Annotated[int, From("HUB_LEASE_SECONDS", _number(5, 3600))] = 60
     sweep_seconds: Annotated[float, From("HUB_SWEEP_SECONDS", _SECONDS)] = 2.0
+    reconcile_minutes: Annotated[int, From("HUB_RECONCILE_MINUTES", _number(1, 1440))] = 10
     quarantine_rows: Annotated[int, From("HUB_QUARANTINE_ROWS", _number(0, 10_000))] = 200
     quarantine_mb: Annotated[int, From("HUB_QUARANTINE_MB", _number(0, 1000))] = 20
     quarantine_days: Annotated[int, From("HUB_QUARANTINE_DAYS", _number(0, 90))] = 7

@@ -31,19 +31,23 @@ _BETWEEN = 3
 
 # fmt: off
 HEADING_WORDS: tuple[str, ...] = (
-    "account", "accounts", "actor", "after", "at", "attempts", "available", "available at", "balance", "before",
-    "body", "bytes", "change", "changed", "channel", "clean", "code", "codes", "counter", "currency", "debt",
-    "delivery", "detail", "difference", "direction", "document", "drafted", "drafted liability", "due", "due at",
-    "duplicates", "earned", "effective from", "email", "ending", "entries", "entry", "exchanges", "expires",
-    "expires at", "failed", "fault", "file", "format", "found by", "gain", "granted", "health", "hold until", "hub",
-    "id", "in force from", "invariant", "key", "kind", "known as", "last used at", "left alone", "liability", "lose",
-    "made at", "member", "members", "migration", "milliseconds", "movements", "name", "needed", "number", "ok",
-    "orders", "outcome", "password", "pending", "placed at", "points", "program", "reason", "received at", "ref",
-    "refused", "remaining", "repaired", "repeated", "replayed", "restored", "revision", "revoked at", "reward",
-    "role", "roles", "sale", "scopes", "secret", "seq", "server", "setting", "sha256", "slug", "source",
-    "started at", "state", "status", "tier after", "tier before", "time zone", "to come", "topic", "total",
-    "unjudged", "unknown", "valid", "value", "version", "voucher", "voucher state", "waits for", "webhook", "what",
-    "when", "why", "worth",
+    "absorbed", "account", "accounts", "actor", "after", "asked at", "at", "attempts", "available", "available at",
+    "balance", "before", "before start", "body", "bytes", "change", "changed", "channel", "clean", "code", "codes",
+    "column", "counter", "counts for", "currency", "debt", "delivery", "detail", "difference", "direction", "document",
+    "drafted", "drafted liability", "drift", "dropped", "due", "due at", "duplicates", "earned", "effective from",
+    "email", "ending", "entries", "entry", "exchanges", "expected since", "expired", "expires", "expires at", "failed",
+    "fails", "fault", "field", "file", "for tiers", "forgotten", "format", "found", "found by", "gain", "given",
+    "granted", "health", "hold until", "hub", "id", "identities", "ignored", "in force from", "invariant", "kept",
+    "key", "kind", "known as", "known members", "last arrival", "last used at", "left alone", "liability", "line",
+    "lose", "made", "made at", "member", "members", "members found", "members new", "mended", "merges", "migration",
+    "milliseconds", "missed", "movements", "name", "needed", "new key", "new members", "nobody known", "note",
+    "number", "ok", "old", "orders", "outcome", "password", "pending", "placed at", "points", "program", "reason",
+    "received at", "ref", "refused", "remaining", "repaired", "repeated", "replayed", "restored", "revision",
+    "revoked at", "reward", "role", "roles", "rows", "sale", "sales", "scopes", "secret", "seen", "seq", "server",
+    "setting", "sha256", "silent", "since", "slug", "source", "started at", "state", "status", "suspected twins",
+    "taken", "tier after", "tier before", "tiers only", "time zone", "to come", "topic", "total", "tried", "unchanged",
+    "unjudged", "unknown", "unsure", "up to", "valid", "value", "values", "version", "voucher", "voucher state",
+    "waits", "waits for", "webhook", "welcome", "what", "when", "why", "worth", "wrong",
 )
 # fmt: on
 """Names of columns as people read them; JSON keeps the names of the fields."""

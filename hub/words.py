@@ -53,16 +53,22 @@ WAITING_WORDS: Mapping[str, str] = {
     "sale": "It came before its sale. It waits for that, and is applied when it arrives.",
     "lookup": "The rules need to know more about its products. We have asked the shop and wait.",
     "fetch": "It only hints at a change. We have asked the shop for the rest and wait.",
+    "history": "It is from before the channel was connected. It waits until somebody has seen what the channel's "
+    "history would come to, and has it brought in.",
     "review": "It is much older than orders of this channel usually are when we are told of them. Approve "
     "it, and its points are given; decline it, and it earns nothing.",
 }
 
 REASON_WORDS: Mapping[str, str] = {
     "draft": "A cart or an unfinished checkout; it counts once it is an order.",
+    "forgotten": "Whom it was about has been forgotten, and its text with them; what it said of orders is kept.",
     "test_order": "A test order earns nothing.",
     "copy_of_another_channel": "A copy of a sale made in another connected channel; it counts there.",
     "backdated": "No points: it was told of too late, and was declined.",
+    "own_sale": "No points: whoever rang it up bought it, and the programme gives none for that.",
     "before_program_start": "It was bought before the programme began.",
+    "history_for_tiers_only": "No points: it was bought before the channel was connected, and counts for tiers only.",
+    "history_left_out": "It was from before the channel was connected, and was not brought in; its text is erased.",
     "guest": "No points: a guest order without a usable phone, e-mail or card.",
     "currency_earns_nothing": "No points: the programme gives none for sales in this currency.",
     "nothing_left_that_earns": "No points: nothing is left of the order that earns.",
@@ -111,7 +117,9 @@ FAULT_WORDS: Mapping[str, str] = {
     "invalid_field": "A field of the message is missing or not as it must be.",
     "kills_its_worker": "Each time it was processed the worker died; it is kept aside.",
     "name_taken": "Another channel has this name.",
+    "needs_tls": "The shop calls https addresses only; whoever runs the hub sets PUBLIC_URL to one.",
     "no_connector": "The hub has no connector for this kind of channel.",
+    "no_such_way": "A shop of this kind is not connected in that way.",
     "no_such_host": "The host name in the channel's address does not resolve.",
     "no_time_zone": "A time in the message has no time zone; set one in the channel's settings.",
     "not_a_time": "A time in the message cannot be read.",
@@ -122,6 +130,8 @@ FAULT_WORDS: Mapping[str, str] = {
     "other_shop_named": "A channel keeps its shop; connect the other one as a new channel.",
     "private_address": "The channel's address is private; the operator may allow it.",
     "restored": "It was on its way out when a backup was restored; replay it if the channel has not got it.",
+    "same_secret": "Enter a secret that is not the present one.",
+    "said_no": "The shop was not let in.",
     "shop_taken": "This shop is connected already.",
     "time_out_of_range": "A time in the message cannot be right.",
     "timeout": "The channel did not answer in time.",
@@ -192,7 +202,10 @@ STEP_WORDS: Mapping[str, str] = {
     "draft": "not counted: a cart or an unfinished checkout",
     "test_order": "not counted: a test order",
     "copy_of_another_channel": "not counted: a copy of a sale made in another connected channel",
+    "own_sale": "no points: whoever rang it up bought it",
     "before_program_start": "not counted: bought before the programme began",
+    "history_for_tiers_only": "bought before the channel was connected: counts for tiers only (it would have earned "
+    "{earned})",
     "sale_unpaid": "no points yet: the order is not paid",
     "sale_draft": "no points: the order is a draft",
     "sale_cancelled": "no points: the order was cancelled",
@@ -220,6 +233,7 @@ STEP_WORDS: Mapping[str, str] = {
     "hold_expired": "it was not taken in time; the points are back where they were",
     "points_taken_again": "the order that used the code stands again; it costs its points",
     "adjusted": "by hand: {reason}",
+    "imported": "brought over from {source}",
     "merged_in": "moved here from another account of the same person",
     "merged_out": "moved to another account of the same person",
     "unmerged": "the accounts were taken apart again; the sale counts here",
@@ -240,6 +254,8 @@ PAYING_WORDS: Mapping[str, str] = {
     "bill_too_small": "The bill is too small for so many points.",
     "below_minimum": "Too few points: the programme asks for more at once.",
     "whole_steps_only": "Points are used in whole steps only.",
+    "limit_of_today_reached": "This member has paid with as many points today as anybody may in a day.",
+    "account_disabled": "This member's account is switched off.",
 }
 """Why points cannot pay, or not so many."""
 
@@ -482,7 +498,7 @@ def of_step(step: Mapping[str, Any]) -> str:
 
 
 _MONEY = {"amount", "per", "left", "over"}
-_POINTS = {"points", "each", "pieces", "percent", "factor", "most"}
+_POINTS = {"points", "each", "earned", "pieces", "percent", "factor", "most"}
 
 
 def _shown(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,12 +109,14 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """How many points may be used now, and what they take off (minor units)."""
+    """How many points may be used now, and what they take off (minor units); `code_needed`: with a one-time
+    code."""
 
     points: int
     off: int
     currency: str
     why: str | None
+    code_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,11 @@ class Client:
     ) -> Quote:
         """How many of these points may be used for a bill (minor units, with everything)."""
         wish = {"member": member, "points": points, "currency": currency, "bill": bill}
+        return _read(Quote, self._ask("POST", "/redemptions/quote", wish).json())
+
+    def quote_reward(self, member: str, reward: str) -> Quote:
+        """What a reward costs a member now, or why they cannot have it."""
+        wish = {"member": member, "reward": reward}
         return _read(Quote, self._ask("POST", "/redemptions/quote", wish).json())
 
     def redeem(self, member: str, *, key: str | None = None, **wish: Any) -> Redemption:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import redis
+import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from hub import i18n
 from hub.db import make_engine, make_sessions
 from hub.embedded import Servers
+from tests import apps
 from tests import servers as test_servers
 
 _RUN = pytest.StashKey[test_servers.Run]()
@@ -67,8 +73,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first: several processes then end at about the same time."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Each test process begins with its share of the slow ones, so that all end at about the same time. What
+    stands in one file stays together: it may share a hub that is slow to start."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    files = [list(group) for _, group in groupby(slow, key=lambda item: item.path)]
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for file in sorted(files, key=len, reverse=True):
+        min(shares, key=len).extend(file)
+    size, order = len(items) // processes, []
+    for own in shares:
+        order += own + rest[: size - len(own)]
+        del rest[: size - len(own)]
+    items[:] = order + rest
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is there to stay: looking through it for garbage takes a tenth of a run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +152,27 @@ def redis_url(servers: Servers, worker_id: str) -> Iterator[str]:
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _lent_apps() -> Iterator[None]:
+    """Applications made for a test serve the next one."""
+    with apps.lending():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    """Faults are logged by the hundred: a traceback with the values of variables takes seconds."""
+    shown = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, shown],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # what a command prints stays its own
+    )
+    yield
+    structlog.reset_defaults()
 
 
 # --- language, time and the outside world ------------------------------------------------------------------

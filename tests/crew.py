@@ -5,22 +5,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
+from tests import forked
+from tests.forked import pid_of
 from tests.hubs import START, Hub
 from tests.ups import free_port, wait_for
-
-CHECKOUT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -30,44 +29,40 @@ class Crew:
     hub: Hub
     environment: Mapping[str, str]
     log: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[BaseProcess] = field(default_factory=list)
 
-    def start(self, word: str, **environment: str) -> subprocess.Popen[bytes]:
+    @property
+    def port(self) -> int:
+        """Where `hub web` answers, on this machine."""
+        return int(self.environment["PORT"])
+
+    def start(self, word: str, **environment: str) -> BaseProcess:
         """`hub <word>`, in a process group of its own."""
-        with self.log.open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "hub", word],
-                env={**self.environment, **environment},
-                cwd=CHECKOUT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = forked.start(word, {**self.environment, **environment}, self.log)
         self.running.append(process)
         return process
 
-    def serve(self, **environment: str) -> subprocess.Popen[bytes]:
+    def serve(self, **environment: str) -> BaseProcess:
         """`hub web`, once it answers."""
         web = self.start("web", **environment)
         wait_for(self._answers, seconds=60, said=self.log.read_text)
         return web
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: BaseProcess) -> None:
         """kill -9, with everything it started."""
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.killpg(pid_of(process), signal.SIGKILL)
+        process.join()
         self.running.remove(process)
 
     def end(self) -> None:
         for process in list(self.running):
             self.kill(process)
 
-    def resident(self, process: subprocess.Popen[bytes]) -> int:
+    def resident(self, process: BaseProcess) -> int:
         """Bytes of memory of a process and those it started (Linux)."""
         found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        ours = [entry for entry in found if _group(entry) == process.pid]
+        ours = [entry for entry in found if _group(entry) == pid_of(process)]
         pages = [int((entry / "statm").read_text().split()[1]) for entry in ours]
         return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -123,7 +118,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "PORT": str(settings.port),
-        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONPATH": str(forked.CHECKOUT),
         "HUB_WEB_PROCESSES": "1",
         "HUB_BATCH_SIZE": str(settings.batch_size),
         "HUB_LEASE_SECONDS": str(settings.lease_seconds),

@@ -11,12 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from hub.app import create_app
 from hub.program import store as programs
 from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.users import sessions, store
 from hub.users.rights import ROLES, Role
+from tests.apps import an_app
 from tests.hubs import START
 
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -79,7 +79,7 @@ class Office:
                         password_hash="no password fits", locale="en", actor="test",
                     )  # fmt: skip
                     store.give_role(session, user, program.id, role, actor="test")
-        return cls(runtime, create_app(runtime.settings, runtime), ours, theirs)
+        return cls(runtime, an_app(runtime), ours, theirs)
 
     def desk(self, role: Role = "owner", program: Program | None = None) -> Desk:
         """Somebody with that role, logged in."""

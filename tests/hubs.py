@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
 from sqlalchemy import text
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from connectors.sandbox_kit import Running, Sandbox
-from hub.app import create_app
 from hub.connect import add_channel
 from hub.ledger.verify import verify
 from hub.outbox.channels import Channel
@@ -24,6 +25,7 @@ from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import process, push
+from tests.apps import an_app
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -146,6 +148,34 @@ def running_hub(
 
 
 @dataclass
+class Counted:
+    """An application that knows how many requests it is still busy with: who asked has an answer before the
+    connection to the database is given back."""
+
+    app: Callable[..., Any]
+    busy: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> ClosingIterator:
+        self._add(1)
+        try:
+            return ClosingIterator(self.app(environ, start), partial(self._add, -1))
+        except BaseException:
+            self._add(-1)
+            raise
+
+    def wait(self) -> None:
+        """Until nothing is being answered any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.busy == 0, timeout=5)
+
+    def _add(self, number: int) -> None:
+        with self._changed:
+            self.busy += number
+            self._changed.notify_all()
+
+
+@dataclass
 class Front:
     """The web in a thread, from when its address is asked for; most tests never ask."""
 
@@ -166,11 +196,11 @@ class Front:
         return self._served
 
     def _serve(self) -> str:
-        app = create_app(self.runtime.settings, self.runtime)
+        app = Counted(an_app(self.runtime))
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        for end in (lambda: thread.join(timeout=5), server.server_close, server.shutdown):
+        for end in (app.wait, lambda: thread.join(timeout=5), server.server_close, server.shutdown):
             self._end.callback(end)
         return f"http://127.0.0.1:{server.server_port}"
 

@@ -19,6 +19,7 @@ from hub.canonical import (
     CustomerRef,
     Line,
     LineKind,
+    Place,
     Refund,
     RefundLine,
     RefundMoney,
@@ -57,6 +58,7 @@ class Told:
     returned: int = 0
     """Money given back for a part of the goods, in one refund."""
     codes: tuple[str, ...] = ()
+    cashier: str | None = None
 
     def refund(self) -> Refund:
         """The refund as its sale lists it."""
@@ -101,6 +103,7 @@ class Market:
             as_of=told.at + timedelta(minutes=told.version), total=told.amount,
             customer=CustomerRef(phones=(told.phone,)),
             refunds=(told.refund(),) if told.returned else (), codes=told.codes,
+            place=Place(staff=told.cashier),
         )  # fmt: skip
         body = json.dumps({"type": "sale", "sale": sale_to_json(sale)}).encode()
         digest = hashlib.sha256(body).digest()
@@ -130,9 +133,9 @@ class Market:
     def points(self) -> dict[str, int]:
         """Sale -> its points as the ledger has them."""
         rows = self.rows(
-            """SELECT t.external_id, coalesce(sum(p.posted), 0)::bigint AS points FROM transactions t
-               LEFT JOIN postings p ON p.transaction_id = t.id
-               WHERE t.program_id = :program GROUP BY 1""",
+            """SELECT t.external_id, coalesce(sum(p.posted) FILTER (WHERE a.currency IS NULL), 0)::bigint AS points
+               FROM transactions t LEFT JOIN postings p ON p.transaction_id = t.id
+               LEFT JOIN accounts a ON a.id = p.account_id WHERE t.program_id = :program GROUP BY 1""",
         )
         return {row.external_id: row.points for row in rows}
 

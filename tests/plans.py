@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-Asked = list[tuple[str, Any]]
-
-
-@contextmanager
-def statements(engine: Engine) -> Iterator[Asked]:
-    """What is asked of the database meanwhile."""
-    seen: Asked = []
-
-    def note(_c: Any, _k: Any, statement: str, parameters: Any, _x: Any, _m: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+from tests.statements import Asked
 
 
 def reading(session: Session, asked: Asked) -> Iterator[tuple[str, str, int, str]]:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from hub import embedded, migrate
 from hub.db import libpq_url
 from hub.embedded import Servers
 
+Connection = psycopg.Connection[tuple[object, ...]]
 TEMPLATE = "template_hub"
 _numbers = itertools.count(1)
 
@@ -72,6 +74,7 @@ class Database:
         self._label = label
         self._name = ""
         self._made = ""
+        self._inside: Connection | None = None
 
     @contextmanager
     def lent(self) -> Iterator[str]:
@@ -84,6 +87,7 @@ class Database:
             self._clean()
 
     def drop(self) -> None:
+        self._leave()
         if self._name:
             with _administer(self._servers) as connection:
                 connection.execute(f"DROP DATABASE {self._name} WITH (FORCE)")
@@ -93,31 +97,59 @@ class Database:
         self._name = f"t_{self._label}_{os.getpid()}_{next(_numbers)}"
         with _administer(self._servers) as connection:
             connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {TEMPLATE}")
-        with self._enter() as connection:
-            self._made = self._shape(connection)
+        self._made = self._shape(self._enter())
 
     def _clean(self) -> None:
-        with self._enter() as connection:
-            connection.execute(_END_SESSIONS)
-            if self._shape(connection) == self._made:
-                _empty(connection)
-                return
-        self.drop()
+        try:
+            unchanged = self._emptied(self._enter())
+        except psycopg.OperationalError:  # the test ended all sessions, this one too
+            self._leave()
+            unchanged = self._emptied(self._enter())
+        if not unchanged:
+            self.drop()
 
-    def _enter(self) -> psycopg.Connection[tuple[object, ...]]:
-        return _administer(named(self._servers, self._name))
+    def _emptied(self, connection: Connection) -> bool:
+        """Whether the test changed nothing but rows; then they are gone."""
+        _end_sessions(connection)
+        if self._shape(connection) != self._made:
+            return False
+        _empty(connection)
+        return True
 
-    def _shape(self, connection: psycopg.Connection[tuple[object, ...]]) -> str:
-        return str(connection.execute(_SHAPE).fetchone())
+    def _enter(self) -> Connection:
+        """The connection that cleans up. It stays open: one that has not met the tables yet takes longer
+        to get to know them than to empty them."""
+        if self._inside is None or self._inside.closed:
+            self._inside = _administer(named(self._servers, self._name))
+        return self._inside
+
+    def _leave(self) -> None:
+        if self._inside is not None:
+            self._inside.close()
+        self._inside = None
+
+    def _shape(self, connection: Connection) -> str:
+        return str(connection.execute(_SHAPE, prepare=True).fetchone())
 
 
-def _empty(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _end_sessions(connection: Connection) -> None:
+    """Send everybody else away and wait until they are gone: most are on their way out already, which the
+    server's own waiting would notice a tenth of a second later."""
+    ends = time.monotonic() + 5
+    while connection.execute(_END_SESSIONS, prepare=True).fetchone() != (0,):
+        assert time.monotonic() < ends, "sessions of the test before do not end"
+        time.sleep(0.001)
+
+
+def _empty(connection: Connection) -> None:
     """Remove all rows and start all numbers anew, triggers or not; the schema stays."""
-    (tables,) = connection.execute(_TABLES).fetchone() or ((),)
+    (tables,) = connection.execute(_TABLES, prepare=True).fetchone() or ((),)
     used = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT FROM {t})" for t in _names(tables))
-    rows = connection.execute(used.encode()).fetchall()
+    rows = connection.execute(used.encode(), prepare=True).fetchall()
     deletes = "".join(f"DELETE FROM {name};" for (name,) in rows)
-    connection.execute(f"SET session_replication_role = replica; {deletes} {_ANEW}".encode())
+    connection.execute(
+        f"BEGIN; SET LOCAL session_replication_role = replica; {deletes} {_ANEW}; COMMIT".encode()
+    )
 
 
 def _names(found: object) -> list[str]:
@@ -134,11 +166,11 @@ def copied_database(servers: Servers, label: str) -> Iterator[str]:
 
 
 _END_SESSIONS = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _TABLES = """
-SELECT array_agg(oid::regclass::text) FROM pg_class
+SELECT array_agg(oid::regclass::text ORDER BY oid) FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
 """
 _ANEW = """

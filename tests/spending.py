@@ -64,7 +64,7 @@ class Spending:
         runtime, member = self.runtime, self.market.member(phone)
         with runtime.sessions.begin() as session:
             ends = commands.moment(session) + lives if lives else None
-            gift = Command(self.program.id, member, f"gift:{self.gifts}", "test", runtime.chain_key)
+            gift = Command(self.program.id, member, f"given:{self.gifts}", "test", runtime.chain_key)
             commands.adjust(session, gift, points, expires_at=ends)
 
     def do(self, deed: Callable[[Desk], Result]) -> Result:

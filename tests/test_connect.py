@@ -136,13 +136,15 @@ def test_the_same_shop_written_otherwise_is_the_same(hub: Hub) -> None:
 def test_a_disconnected_channel_forgets_its_secrets_and_frees_its_shop(hub: Hub) -> None:
     channel = hub.add_channel("woocommerce", SHOP, "Shop")
     with hub.runtime.sessions.begin() as session:
-        disconnect(session, channel, actor="test")
+        disconnect(session, hub.runtime, channel, actor="test")
     (row,) = hub.rows("SELECT status, secrets FROM channels")
     assert (row.status, bytes(row.secrets)) == ("disconnected", b"")
     assert requests.post(hub.webhook(channel), data=b"{}", timeout=10).status_code == 404
-    for deed in (pause, resume, disconnect):
+    for deed in (pause, resume):
         with pytest.raises(Misconfigured, match="disconnected"), hub.runtime.sessions.begin() as session:
             deed(session, channel, actor="test")
+    with pytest.raises(Misconfigured, match="disconnected"), hub.runtime.sessions.begin() as session:
+        disconnect(session, hub.runtime, channel, actor="test")
     hub.add_channel("woocommerce", SHOP, "Shop again")
 
 

@@ -23,7 +23,7 @@ class Demo:
     """A `hub up --demo`, and what it says as it goes."""
 
     def __init__(self, home: Path, port: int) -> None:
-        self.up = Up(home, port, "--demo")
+        self.up = Up(home, port, "--demo", HUB_LEASE_SECONDS="8")
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -83,6 +83,7 @@ def test_the_demo_leaves_a_failed_push_that_a_person_can_replay_even_after_a_cra
                 "what people need stands last"
             )
             assert last[1] == f"The dashboard is at http://localhost:{demo.up.port}"
+            wait_for(demo.failed, 30)  # it was refused before its delivery says so
             (failed,) = demo.failed()
             (left,) = [line for line in demo.said if "to replay it by hand" in line]
             code = left.split("refused ")[1].split(";")[0]
@@ -100,7 +101,8 @@ def test_the_demo_leaves_a_failed_push_that_a_person_can_replay_even_after_a_cra
             assert code in demo.codes("shopify"), "a shop remembers what it knew"
             assert [row["id"] for row in demo.failed()] == [failed["id"]]
             demo.hub("replay", str(failed["id"]))
-            wait_for(lambda: code in demo.codes("woocommerce"), 30)
+            # what was being pushed when it was killed holds its channel until its lease ends
+            wait_for(lambda: code in demo.codes("woocommerce"), 60)
             assert demo.failed() == []
         finally:
             if demo.up.process.poll() is None:

@@ -48,6 +48,19 @@ def begin(home: Path) -> Iterator[Begin]:
         embedded.stop(data)
 
 
+@pytest.fixture(scope="module")
+def standing() -> Iterator[tuple[Path, Servers]]:
+    """Servers for the tests that only look at them, and their data directory."""
+    home = Path(tempfile.gettempdir()) / f"hub-test-embedded-{os.getpid()}-{next(_numbers)}"
+    home.mkdir()
+    home.chmod(0o755)
+    try:
+        yield home / "data", embedded.start(home / "data")
+    finally:
+        embedded.stop(home / "data")
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def ask(servers: Servers, statement: str) -> object:
     with psycopg.connect(libpq_url(servers.database_url)) as connection:
         row = connection.execute(statement.encode()).fetchone()
@@ -72,8 +85,8 @@ def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
 # --- what an operator may rely on ------------------------------------------------------------------
 
 
-def test_the_servers_are_durable_and_speak_utf8_and_utc(home: Path, begin: Begin) -> None:
-    servers = begin(home / "data")
+def test_the_servers_are_durable_and_speak_utf8_and_utc(standing: tuple[Path, Servers]) -> None:
+    _, servers = standing
     expected = {
         "fsync": "on",
         "synchronous_commit": "on",
@@ -89,17 +102,17 @@ def test_the_servers_are_durable_and_speak_utf8_and_utc(home: Path, begin: Begin
     assert str(ask(servers, "SHOW server_version_num")) >= "180000"
 
 
-def test_valkey_keeps_nothing_on_disk_and_never_evicts(home: Path, begin: Begin) -> None:
-    servers = begin(home / "data")
+def test_valkey_keeps_nothing_on_disk_and_never_evicts(standing: tuple[Path, Servers]) -> None:
+    _, servers = standing
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
         shown = client.config_get("save", "appendonly", "maxmemory-policy", "port")
     assert shown == {"save": "", "appendonly": "no", "maxmemory-policy": "noeviction", "port": "0"}
 
 
-def test_only_we_may_come_near_the_sockets_and_the_data(home: Path, begin: Begin) -> None:
-    begin(home / "data")
+def test_only_we_may_come_near_the_sockets_and_the_data(standing: tuple[Path, Servers]) -> None:
+    data, _ = standing
     for directory in ("run", "postgres", "log"):
-        assert stat.S_IMODE((home / "data" / directory).stat().st_mode) & 0o077 == 0
+        assert stat.S_IMODE((data / directory).stat().st_mode) & 0o077 == 0
 
 
 def test_a_start_changes_no_directory_above(home: Path, begin: Begin) -> None:
@@ -152,9 +165,8 @@ def test_a_deep_directory_gets_a_short_socket(home: Path, begin: Begin) -> None:
 # --- after a kill ----------------------------------------------------------------------------------
 
 
-def test_what_still_runs_is_adopted(home: Path, begin: Begin) -> None:
-    begin(home / "data")
-    found = embedded.prepare(home / "data")
+def test_what_still_runs_is_adopted(standing: tuple[Path, Servers]) -> None:
+    found = embedded.prepare(standing[0])
     pids = postgres.running_pid(found), valkey.running_pid(found)
     assert (postgres.start(found).adopted, valkey.start(found).adopted) == (True, True)
     assert (postgres.running_pid(found), valkey.running_pid(found)) == pids
@@ -181,21 +193,17 @@ def test_a_pid_file_that_names_another_program_is_stale(home: Path, begin: Begin
     assert ping(servers)
 
 
-def test_a_killed_valkey_is_started_again(home: Path, begin: Begin) -> None:
-    begin(home / "data")
-    pid = valkey.running_pid(embedded.prepare(home / "data"))
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert ping(begin(home / "data"))
-
-
-def test_a_valkey_that_hangs_is_replaced(home: Path, begin: Begin) -> None:
-    begin(home / "data")
-    pid = valkey.running_pid(embedded.prepare(home / "data"))
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_valkey_that_was_killed_or_hangs_is_replaced(
+    standing: tuple[Path, Servers], number: signal.Signals
+) -> None:
+    data, _ = standing
+    before = valkey.running_pid(embedded.prepare(data))
+    assert before is not None
+    os.kill(before, number)
     began = time.monotonic()
-    assert ping(begin(home / "data"))
+    assert ping(embedded.start(data))
+    assert valkey.running_pid(embedded.prepare(data)) != before
     assert time.monotonic() - began < 10
 
 
@@ -258,9 +266,8 @@ def test_a_failing_start_shows_what_the_server_said(home: Path, begin: Begin) ->
 
 
 @as_root
-def test_as_root_the_servers_run_as_a_user_of_their_own(home: Path, begin: Begin) -> None:
-    begin(home / "data")
-    found = embedded.prepare(home / "data")
+def test_as_root_the_servers_run_as_a_user_of_their_own(standing: tuple[Path, Servers]) -> None:
+    found = embedded.prepare(standing[0])
     for pid in (postgres.running_pid(found), valkey.running_pid(found)):
         assert os.stat(f"/proc/{pid}").st_uid == found.owner.pw_uid != 0
 
@@ -322,10 +329,9 @@ def test_as_root_binaries_in_a_closed_environment_are_copied(
 
 @as_root
 def test_as_root_we_write_nothing_where_the_servers_user_could_put_a_link(
-    home: Path, begin: Begin
+    standing: tuple[Path, Servers],
 ) -> None:
-    begin(home / "data")
-    found = embedded.prepare(home / "data")
+    found = embedded.prepare(standing[0])
     for path in found.configuration.iterdir():
         assert path.stat().st_uid == 0
     assert found.configuration.stat().st_uid == 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
-from hub.errors import Misconfigured
-from hub.http import Http
+from hub.errors import ChannelDown, Misconfigured
+from hub.http import Http, retry_after
 
 
 class Inside(HTTPServer):
@@ -96,3 +97,114 @@ def test_no_address_of_a_private_network_is_public(
     rebind(monkeypatch, address)
     with pytest.raises(Misconfigured):
         Http().request("GET", "https://rebound.example/")
+
+
+# --- no longer than it may ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A server that answers a status line, then a byte of a header every twentieth of a second, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not ended.wait(0.05):
+                try:
+                    connection.sendall(b"a")
+                except OSError:
+                    return
+
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    ended.set()
+    listener.close()
+    thread.join(5)
+
+
+def test_headers_that_never_end_are_given_up_at_the_deadline(dripping: str) -> None:
+    """Each byte starts the socket's own time-out anew; only the deadline of the whole call ends it."""
+    http = Http(allow_private=["127.0.0.1"])
+    with pytest.raises(ChannelDown) as caught:
+        http.request("GET", dripping, deadline=0.4)
+    assert caught.value.code == "timeout"
+    assert http.exchanges[0].response == "the channel did not answer in time"
+
+
+class Proxy(HTTPServer):
+    """A proxy for plain http, which answers itself and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                proxy.asked.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_request(self, *_what: Any) -> None:
+                """Nothing on the terminal."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with Proxy() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_proxy_is_used_where_the_hub_itself_has_no_names(proxy: Proxy) -> None:
+    assert Http().request("GET", "http://shop.invalid/orders").status == 200
+    assert proxy.asked == ["http://shop.invalid/orders"]
+
+
+def test_a_private_address_is_refused_before_the_proxy_hears_of_it(proxy: Proxy) -> None:
+    with pytest.raises(Misconfigured):
+        Http().request("GET", "http://10.0.0.1/orders")
+    assert proxy.asked == []
+
+
+def test_what_is_excepted_from_the_proxy_does_not_go_there(
+    proxy: Proxy, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    http = Http(allow_private=["127.0.0.1"])
+    assert http.request("GET", f"http://127.0.0.1:{inside.server_port}/mine").status == 200
+    assert (proxy.asked, inside.seen) == ([], ["/mine"])
+
+
+# --- when to come back ------------------------------------------------------------------------------
+
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120), ("2.0", 2), ("0", 0), ("Mon, 23 Nov 2026 12:05:00 GMT", 300),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0), ("99999999", 12 * 3600),
+        ("Fri, 01 Jan 2038 00:00:00 GMT", 12 * 3600), ("soon", None), ("", None), ("-5", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_both_forms_and_capped(header: str, seconds: int | None) -> None:
+    expected = None if seconds is None else NOON + timedelta(seconds=seconds)
+    assert retry_after(header, NOON) == expected

@@ -129,3 +129,21 @@ def test_below_the_level_nothing_is_written() -> None:
     structlog.get_logger().info("quiet")
     root.handlers[:], root.level = before, level
     assert stream.getvalue() == ""
+
+
+def test_what_a_command_logs_shows_no_values_of_variables_and_leaves_the_answer_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    structlog.reset_defaults()
+    log.beside()
+    phone = "0912345678"
+    try:
+        raise ValueError(len(phone))
+    except ValueError as error:
+        structlog.get_logger().error("not done", exc_info=error, phone=phone)
+    shown = capsys.readouterr()
+    structlog.reset_defaults()
+    assert shown.out == ""
+    assert "not done" in shown.err
+    assert "ValueError: 10" in shown.err
+    assert phone not in shown.err

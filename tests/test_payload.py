@@ -17,6 +17,7 @@ from hub.errors import BadPayload
 from hub.payload import MAX_VALUES, Message, parse_json
 from tests.connectors.generic_pos.corpus import SALE
 from tests.connectors.wrecking import wrecks
+from tests.pace import paced
 
 PAYLOADS = Path(__file__).parent / "payloads"
 
@@ -39,7 +40,7 @@ def _body(kind: str, name: str) -> bytes:
 def test_the_quick_way_reads_and_refuses_what_marshmallow_does(
     schema: Schema, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = islice(wrecks(body), 0, None, 5)  # of 17 ways to wreck a field: in turns, all of them
+    some = islice(wrecks(body), 0, None, paced(1, 5))  # of all ways to wreck a field, in turns
     values = [json.loads(body), *(json.loads(wrecked) for _, wrecked in some)]
     quick = [_loaded(schema, value) for value in values]
     monkeypatch.delattr(Message, "_deserialize")

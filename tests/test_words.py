@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,8 @@ from hub.program import earn
 from hub.program.rules import Standing
 from hub.redemption import quoting
 from hub.registry import CONNECTORS, connector_class
+from hub.sync import backfill
+from hub.transactions import judge
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,10 +34,11 @@ CODE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 # --- every code that can occur -------------------------------------------------------------------
 
 
-def sources(folder: str) -> Iterator[ast.Module]:
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        if "sandbox" not in path.name and "migrations" not in path.parts:
-            yield ast.parse(path.read_bytes())
+@cache
+def sources(folder: str) -> Sequence[ast.Module]:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    here = [path for path in paths if "sandbox" not in path.name and "migrations" not in path.parts]
+    return [ast.parse(path.read_bytes()) for path in here]
 
 
 def calls(folder: str, names: set[str]) -> Iterator[tuple[ast.Call, ast.Module]]:
@@ -92,6 +96,19 @@ def keywords(folder: str, names: set[str], keyword: str) -> set[str]:
     }
 
 
+def notes(folder: str) -> set[str]:
+    """What receipts and pages of history say beside what they are for."""
+    return {
+        code
+        for tree in sources(folder)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "note"
+        for code in codes_in(keyword.value, tree)
+    }
+
+
 def faults_in_sql() -> set[str]:
     texts = [
         node.value
@@ -131,7 +148,7 @@ def returned(folder: str, functions: set[str]) -> set[str]:
 STANDINGS = {f"sale_{word}" for word in get_args(Standing) if word != "paid"}
 IGNORED_HERE = returned("hub/transactions", {"why_ignored", "_ignored_here"})
 WHY = returned("hub/program", {"_why_not", "_not_there", "_not_them"}) | STANDINGS
-WHY |= {"currency_earns_nothing", "nothing_left_that_earns", "backdated"}
+WHY |= {"currency_earns_nothing", "nothing_left_that_earns", "backdated", "own_sale", judge.HISTORY}
 
 
 def core_faults() -> set[str]:
@@ -139,13 +156,13 @@ def core_faults() -> set[str]:
 
 
 def core_reasons() -> set[str]:
-    others = {"guest", "less_than_one_point", "earned_enough", "already_so"}
+    others = {"guest", "less_than_one_point", "earned_enough", "already_so", "history_left_out"}
     return (first_arguments("hub", REASONS) - {"sale_*"}) | IGNORED_HERE | WHY | others
 
 
 def connector_codes(kind: str) -> set[str]:
     folder = f"connectors/{kind}"
-    found = first_arguments(folder, FAULTS | {"Ignored"}) | keywords(folder, {"Receipt"}, "note")
+    found = first_arguments(folder, FAULTS | {"Ignored"}) | notes(folder)
     found |= {c for call, tree in calls(folder, {"Health"}) for c in codes_in(call.args[1], tree)}
     if kind == "shopify":
         found |= {code.lower() for code in shopify_client._DENIED | shopify_client._TROUBLE}
@@ -173,7 +190,10 @@ def test_every_state_outcome_and_waiting_has_words() -> None:
     assert set(words.STATE_WORDS) == set(STATES)
     assert set(words.OUTCOME_WORDS) == set(get_args(Outcome))
     assert set(words.COUNTER_WORDS) == set(get_args(Counter))
-    assert set(words.WAITING_WORDS) == returned("hub/transactions", {"waiting_for"}) | {"fetch"}
+    assert set(words.WAITING_WORDS) == returned("hub/transactions", {"waiting_for"}) | {
+        "fetch",
+        backfill.WAITS,
+    }
 
 
 def test_every_reason_of_an_event_without_points_has_words() -> None:
@@ -291,9 +311,9 @@ def test_an_entry_without_steps_is_told_by_its_counter() -> None:
 
 
 NUMBERS = {
-    "points": "-50", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD", "each": "2",
+    "points": "-50", "source": "smile", "reward": "50k", "uses": 2, "reason": "{sorry}", "currency": "USD", "each": "2",
     "per": 100, "amount": 999, "left": 1, "pieces": "3", "percent": "10", "factor": "1.5", "most": 9,
-    "rule": "happy-hour", "action": "review", "over": 5,
+    "rule": "happy-hour", "action": "review", "over": 5, "earned": "70",
 }  # fmt: skip
 
 

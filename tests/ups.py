@@ -29,8 +29,9 @@ _numbers = itertools.count(1)
 class Up:
     """A `hub up` of this test's own, and what it said."""
 
-    def __init__(self, home: Path, port: int, *options: str) -> None:
+    def __init__(self, home: Path, port: int, *options: str, **environment: str) -> None:
         self.data = home / "data"
+        self._more = environment
         self.port = port
         self.home = home
         self.process = self.run("up", *options)
@@ -52,7 +53,7 @@ class Up:
         kept = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         checkout = str(Path(__file__).parents[1])
         ours = {"HUB_DATA": str(self.data), "PORT": str(self.port), "HUB_WORKERS": "1"}
-        return kept | ours | {"PYTHONPATH": checkout, "HUB_WEB_PROCESSES": "1"}
+        return kept | ours | {"PYTHONPATH": checkout, "HUB_WEB_PROCESSES": "1"} | self._more
 
     def wait_until_ready(self) -> float:
         """Seconds until it said that it is ready."""
@@ -84,6 +85,16 @@ class Up:
         entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         ours = [e for e in entries if f"-m hub {word}" in _command(e) and self._is_ours(e)]
         return sorted({int(entry.name) for entry in ours} - {self.process.pid})
+
+    def child(self, word: str, besides: int = 0) -> int:
+        """The pid of the `hub <word>` that the supervisor itself started, once there is one besides that one:
+        a child that fell with its server, or was killed by the test before, is started again after a pause.
+        The web's child has processes of its own, which end and come with it and are not meant."""
+        wait_for(lambda: self._started(word) - {besides}, said=self.log)
+        return min(self._started(word) - {besides})
+
+    def _started(self, word: str) -> set[int]:
+        return {pid for pid in self.children(word) if _parent(pid) == self.process.pid}
 
     def _is_ours(self, entry: Path) -> bool:
         try:
@@ -117,6 +128,14 @@ def _command(entry: Path) -> str:
         return ""
 
 
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])  # the name before it may hold anything, spaces too
+
+
 def wait_for(
     condition: Callable[[], object], seconds: float = 60, said: Callable[[], str] = lambda: ""
 ) -> float:
@@ -126,6 +145,14 @@ def wait_for(
         assert time.monotonic() - began < seconds, f"it did not happen in time\n{said()[-3000:]}"
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def half_sent(port: int) -> socket.socket:
+    """A sender that announces a kilobyte, sends some of it and then nothing more."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    head = b"POST /webhooks/nobody HTTP/1.1\r\nHost: hub\r\nContent-Length: 1024\r\n\r\n"
+    connection.sendall(head + b"half a body")
+    return connection
 
 
 def free_port() -> int:

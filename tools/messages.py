@@ -138,9 +138,9 @@ def read(language: str) -> Catalog:
         return read_po(file, locale=language, domain="hub")
 
 
-def updated(language: str) -> Catalog:
+def updated(language: str, found: Catalog) -> Catalog:
     """The catalogue with what is new added, without a translation, and what is gone left out."""
-    catalog, found = read(language), collect()
+    catalog = read(language)
     catalog.update(found, no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
     return catalog
@@ -163,7 +163,7 @@ def as_mo(catalog: Catalog) -> bytes:
 def main() -> None:
     """Extract, update, compile; name what has no translation yet."""
     for language in LANGUAGES:
-        catalog, file = updated(language), po_file(language)
+        catalog, file = updated(language, collect()), po_file(language)
         file.write_bytes(as_po(catalog))
         file.with_suffix(".mo").write_bytes(as_mo(catalog))
         missing = [m.id for m in catalog if m.id and not is_translated(m)]

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from connectors.shopify.tokens import access_token, base_url
+from connectors.shopify.endpoint import base_url
+from connectors.shopify.tokens import access_token
 from hub.connector import ChannelHandle
-from hub.errors import ChannelDown, Fault, Misconfigured, Rejected
+from hub.errors import BadPayload, ChannelDown, Fault, Misconfigured, Rejected
 from hub.http import Answer
+from hub.payload import parse_json
 
 _LONGEST_WAIT = timedelta(minutes=10)
 _UNKNOWN_WAIT = timedelta(seconds=2)
+BUDGET = "graphql"
+"""The allowance of one app in one shop. https://shopify.dev/docs/apps/build/apis/graphql-admin/rate-limits"""
+_UNKNOWN_COST = 50.0
+_costs: dict[str, float] = {}
+"""What each document asks for, as Shopify said the last time: the same in every shop, by the schema alone."""
 _LOCKED_WAIT = timedelta(hours=1)
-
-UNCLEAR = frozenset({"timeout", "unreachable", "cut_off", "too_long", "not_json", "bad_answer"})
-"""Codes of `ChannelDown` after which a mutation may have been carried out all the same; so may
-every `http_5xx`. A throttled one did not run."""
 
 # https://shopify.dev/docs/api/usage/response-codes
 _REFUSALS: dict[int, tuple[str, str]] = {
@@ -51,11 +54,28 @@ class Result:
 class Admin:
     """One shop's Admin API. Methods raise `ChannelDown`, `Misconfigured` or `Rejected`."""
 
-    def __init__(self, channel: ChannelHandle) -> None:
+    def __init__(self, channel: ChannelHandle, *, urgent: bool = False) -> None:
+        """`urgent`: it may use the part of the allowance that is kept for it."""
         self._channel = channel
+        self._urgent = urgent
 
     def run(self, document: str, **variables: Any) -> Result:
-        """Send one operation. A 401 gets one other token and one other try."""
+        """Send one operation, once the shop's allowance holds it. A 401 gets one other token and one other
+        try."""
+        budget, cost = self._channel.budget(BUDGET), _costs.get(document, _UNKNOWN_COST)
+        if wait := budget.take(cost, urgent=self._urgent):
+            retry_at = self._channel.now() + wait
+            raise ChannelDown("throttled", "the shop's rate limit is used up for now", retry_at=retry_at)
+        told = False
+        try:
+            answer = self._answer(document, variables)
+            told = self._count(document, answer, cost)
+        finally:
+            if not told:
+                budget.give_back(cost)
+        return self._result(answer)
+
+    def _answer(self, document: str, variables: Mapping[str, Any]) -> Answer:
         body = json.dumps({"query": document, "variables": variables}).encode()
         token = access_token(self._channel)
         answer = self._send(body, token)
@@ -65,7 +85,27 @@ class Admin:
             raise Misconfigured(
                 "token_refused", "Shopify refuses a token it has just granted: install the app again"
             )
-        return self._result(answer)
+        return answer
+
+    def _count(self, document: str, answer: Answer, taken: float) -> bool:
+        """Note what the shop says is left, and what such a document costs; False when it says nothing."""
+        try:
+            body = parse_json(answer.body)
+        except BadPayload:
+            return False
+        cost = _dict(_dict(_dict(body).get("extensions")).get("cost"))
+        status = _dict(cost.get("throttleStatus"))
+        try:
+            left, rate, most = (
+                float(status[name]) for name in ("currentlyAvailable", "restoreRate", "maximumAvailable")
+            )
+            _costs[document] = float(cost["requestedQueryCost"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return False
+        if rate <= 0 or most <= 0:
+            return False
+        self._channel.budget(BUDGET).tell(left, rate=rate, most=most, taken=taken)
+        return True
 
     def change(self, name: str, document: str, **variables: Any) -> dict[str, Any]:
         """Run a mutation; `userErrors` become `Rejected` with the first error's code."""
@@ -160,11 +200,6 @@ def refusal(name: str, errors: Any) -> Rejected:
 def bad_answer(what: str) -> ChannelDown:
     """The answer does not have the shape the schema promises."""
     return ChannelDown("bad_answer", f"Shopify answered without {what:.60} as its schema has it")
-
-
-def is_unclear(error: ChannelDown) -> bool:
-    """Whether what was asked for may have been done although no answer came."""
-    return error.code in UNCLEAR or error.code.startswith("http_5")
 
 
 def _code(code: object, otherwise: str) -> str:

@@ -6,29 +6,38 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from connectors.shopify import authorise, changes, compliance, history, push, shop, subscriptions
 from connectors.shopify import fetch as lookups
 from connectors.shopify import normalise as translation
-from connectors.shopify import push, shop
 from connectors.shopify import vocabulary as words
 from connectors.shopify.settings import ShopifySettings
-from connectors.shopify.words import FORM_WORDS, GUIDE_WORDS, WORDS
+from connectors.shopify.words import FORM_WORDS, GUIDE_WORDS, WAY_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
+    Brought,
     CodeThere,
     Command,
     Connector,
     CreateCode,
+    Granted,
+    Handshake,
     Health,
+    HistoryPage,
     Inbound,
+    Installed,
     Lookup,
+    PrivacyRequest,
     Receipt,
     RevokeCode,
     Verdict,
+    Way,
 )
 from hub.errors import BadPayload, BadSignature
+from hub.http import Http
 from hub.payload import parse_object
 
 
@@ -41,6 +50,14 @@ class ShopifyConnector(Connector):
     words = WORDS
     form = FORM_WORDS
     guide = GUIDE_WORDS
+    ways = (
+        Way("credentials", ("shop", "client_id", "webhook_secret")),
+        Way("code", ("shop", "client_id", "webhook_secret"), answered_by="browser"),
+        Way("pasted", ("shop", "access_token", "webhook_secret")),
+    )
+    way_words = WAY_WORDS
+    privacy_topics = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
+    app_secrets = ("webhook_secret", "previous_webhook_secret")
     payload_built = "event"
     sale_is = "gross"
     lists_refunds = "complete"
@@ -90,9 +107,15 @@ class ShopifyConnector(Connector):
         """Translate one message. Raises `BadPayload` naming the JSON path."""
         return translation.normalise(inbound, self.channel.currency)
 
+    def privacy(self, inbound: Inbound) -> PrivacyRequest:
+        """A compliance topic; Shopify wants it carried out within 30 days."""
+        return compliance.request_of(inbound)
+
     def topic(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002
-        """X-Shopify-Topic."""
-        return headers.get(words.TOPIC, "").strip().lower()
+        """X-Shopify-Topic. The header is not signed, so a name that only the hub itself may use (`fetch.*`,
+        `poll.*`) is not taken from it."""
+        topic = headers.get(words.TOPIC, "").strip().lower()
+        return "" if topic.startswith(("fetch.", "poll.")) else topic
 
     def describe(self, inbound: Inbound) -> str:
         """The order's name ("#1001"), else the ids in the message."""
@@ -108,6 +131,29 @@ class ShopifyConnector(Connector):
         if ours and theirs.strip().lower() != ours:
             named = f"is from {theirs!r:.80}" if theirs else "names no shop"
             raise BadSignature("other_shop", f"the message {named}, this channel is {ours}: check shop")
+
+    # --- connecting ---
+
+    @classmethod
+    def leave_at(cls, handshake: Handshake) -> str:
+        """The shop's page that asks the merchant for the app's scopes."""
+        return authorise.address(handshake)
+
+    @classmethod
+    def state_in(cls, brought: Brought) -> str:
+        """`state` of the callback."""
+        return dict(brought.query).get("state", "")
+
+    @classmethod
+    def take(cls, handshake: Handshake, brought: Brought, http: Http) -> Granted:
+        """The first pair of tokens for the callback's code. Raises `Misconfigured`, `ChannelDown`."""
+        return authorise.exchange(handshake, brought, http)
+
+    @classmethod
+    def app_shop(cls, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG003
+        """X-Shopify-Shop-Domain: the compliance topics of all shops go to one address of the app.
+        https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance"""
+        return headers.get(words.SHOP, "").strip().lower()
 
     # --- outbound ---
 
@@ -131,9 +177,37 @@ class ShopifyConnector(Connector):
         """The code as the shop has it now."""
         return push.read_code(self.channel, code)
 
+    def reconcile(self, since: datetime) -> Iterator[Inbound]:
+        """See `connectors.shopify.changes`."""
+        return changes.changed(self.channel, since)
+
+    def reread(self, external_ids: Sequence[str]) -> Iterator[Inbound]:
+        """See `connectors.shopify.changes`."""
+        return changes.read_again(self.channel, external_ids)
+
+    def history(self, since: datetime, bookmark: str = "") -> Iterator[HistoryPage]:
+        """See `connectors.shopify.history`."""
+        return history.pages(self.channel, since, bookmark)
+
+    def install(self) -> Installed:
+        """See `connectors.shopify.subscriptions`."""
+        return subscriptions.install(self.channel)
+
     def health(self) -> Health:
         """One cheap query: token, shop, scopes, version."""
         return shop.check(self.channel)
+
+    def drift(self, inbound: Inbound) -> Health | None:
+        """The version that serialised a message: that of the app's own configuration, whatever version the
+        subscription was made in."""
+        served, pinned = (
+            inbound.headers.get(words.API_VERSION_HEADER),
+            self.channel.settings["api_version"],
+        )
+        if not served or served == pinned:
+            return None
+        detail = f"the shop's messages come in version {served:.20}, the hub asks in {pinned}"
+        return Health(False, "version_drift", detail)
 
 
 def _decoded(signature: str | None) -> bytes:

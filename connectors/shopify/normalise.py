@@ -10,9 +10,10 @@ from typing import Any
 
 from connectors.shopify import schemas
 from connectors.shopify import vocabulary as words
+from connectors.shopify.money import minor, value
 from connectors.shopify.people import buyer_of, customer_of
 from connectors.shopify.refunds import refund_document
-from connectors.shopify.sales import sale_of
+from connectors.shopify.sales import sale_of, state_of
 from hub.canonical import (
     Code,
     Customer,
@@ -178,6 +179,16 @@ def _redeem_code(message: _Message) -> Happening:
     return Code(code, discount["id"], "created", as_of=as_of)
 
 
+def _listed_order(message: _Message) -> Happening:
+    order = load(schemas.GRAPH_LISTED, message.body)
+    version = microseconds(order["updated_at"])
+    currency: str | None = order["currency"]
+    back = (
+        minor(value(order["refunded"], currency), currency, "$.totalRefundedSet") if currency else None
+    )
+    return Thin("sale", order["id"], "listed_as_changed", version, state_of(order), back)
+
+
 # --- answers of look-ups -----------------------------------------------------------------------
 
 
@@ -306,6 +317,7 @@ _HANDLERS: dict[str, _Handler] = {
     "discounts/delete": _discount,
     "discounts/redeemcode_added": _redeem_code,
     "discounts/redeemcode_removed": _redeem_code,
+    words.POLLED_SALE: _listed_order,
     "fetch.sale": _fetched_sale,
     "fetch.refunds": _fetched_sale,
     "fetch.customer": _fetched_customer,

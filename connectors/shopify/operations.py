@@ -120,67 +120,93 @@ fragment Person on Customer {
 }
 """
 
-_LINES = """
+_LINE_FIELDS = """
+  id
+  name
+  sku
+  quantity
+  currentQuantity
+  isGiftCard
+  requiresShipping
+  taxable
+  product { id }
+  variant { id }
+  originalUnitPriceSet { ...Money }
+  discountAllocations { allocatedAmountSet { ...Money } }
+  taxLines { priceSet { ...Money } }
+"""
+
+_ORDER_FIELDS = """
+  id
+  name
+  test
+  createdAt
+  processedAt
+  updatedAt
+  cancelledAt
+  displayFinancialStatus
+  displayFulfillmentStatus
+  sourceName
+  sourceIdentifier
+  retailLocation { id }
+  currencyCode
+  taxesIncluded
+  dutiesIncluded
+  email
+  phone
+  customerLocale
+  discountCodes
+  customer { ...Person }
+  billingAddress { ...Address }
+  subtotalPriceSet { ...Money }
+  totalPriceSet { ...Money }
+  totalTipReceivedSet { ...Money }
+  originalTotalDutiesSet { ...Money }
+  originalTotalAdditionalFeesSet { ...Money }
+"""
+
+_SHIPPING_FIELDS = """
+  isRemoved
+  originalPriceSet { ...Money }
+  discountAllocations { allocatedAmountSet { ...Money } }
+  taxLines { priceSet { ...Money } }
+"""
+
+_PAID_FIELDS = """
+  transactions(first: 20) { kind status gateway processedAt amountSet { ...Money } }
+  refunds(first: 100) { id }
+"""
+
+_LINES = (
+    """
 fragment Lines on LineItemConnection {
   nodes {
-    id
-    name
-    sku
-    quantity
-    currentQuantity
-    isGiftCard
-    requiresShipping
-    taxable
-    product { id }
-    variant { id }
-    originalUnitPriceSet { ...Money }
-    discountAllocations { allocatedAmountSet { ...Money } }
-    taxLines { priceSet { ...Money } }
+"""
+    + _LINE_FIELDS
+    + """
   }
   pageInfo { hasNextPage endCursor }
 }
 """
+)
 
 ORDER = (
     """
 query Order($id: ID!) {
   order(id: $id) {
-    id
-    name
-    test
-    createdAt
-    processedAt
-    updatedAt
-    cancelledAt
-    displayFinancialStatus
-    displayFulfillmentStatus
-    sourceName
-    sourceIdentifier
-    retailLocation { id }
-    currencyCode
-    taxesIncluded
-    dutiesIncluded
-    email
-    phone
-    customerLocale
-    discountCodes
-    customer { ...Person }
-    billingAddress { ...Address }
-    subtotalPriceSet { ...Money }
-    totalPriceSet { ...Money }
-    totalTipReceivedSet { ...Money }
-    originalTotalDutiesSet { ...Money }
-    originalTotalAdditionalFeesSet { ...Money }
+"""
+    + _ORDER_FIELDS
+    + """
     shippingLines(first: 5) {
       nodes {
-        isRemoved
-        originalPriceSet { ...Money }
-        discountAllocations { allocatedAmountSet { ...Money } }
-        taxLines { priceSet { ...Money } }
+"""
+    + _SHIPPING_FIELDS
+    + """
       }
     }
-    transactions(first: 20) { kind status gateway processedAt amountSet { ...Money } }
-    refunds(first: 100) { id }
+"""
+    + _PAID_FIELDS
+    + """
     lineItems(first: 25) { ...Lines }
   }
 }
@@ -250,6 +276,132 @@ query Product($id: ID!) {
 }
 """
 
+# --- what changed, and what tells of it --------------------------------------------------------
+
+CHANGES = (
+    """
+query Changes($query: String!, $after: String) {
+  orders(first: 100, after: $after, query: $query, sortKey: UPDATED_AT) {
+    nodes {
+      id
+      name
+      updatedAt
+      cancelledAt
+      displayFinancialStatus
+      displayFulfillmentStatus
+      currencyCode
+      totalRefundedSet { ...Money }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+    + _MONEY
+)
+
+AGAIN = (
+    """
+query Again($ids: [ID!]!) {
+  nodes(ids: $ids) {
+    ... on Order {
+      id
+      name
+      updatedAt
+      cancelledAt
+      displayFinancialStatus
+      displayFulfillmentStatus
+      currencyCode
+      totalRefundedSet { ...Money }
+    }
+  }
+}
+"""
+    + _MONEY
+)
+
+SUBSCRIPTIONS = """
+query Subscriptions($after: String) {
+  webhookSubscriptions(first: 50, after: $after) {
+    nodes { id topic uri }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+SUBSCRIBE = """
+mutation Subscribe($topic: WebhookSubscriptionTopic!, $input: WebhookSubscriptionInput!) {
+  webhookSubscriptionCreate(topic: $topic, webhookSubscription: $input) {
+    webhookSubscription { id }
+    userErrors { field message }
+  }
+}
+"""
+
+# --- all of a shop: https://shopify.dev/docs/api/usage/bulk-operations/queries ------------------
+
+BULK_RUN = """
+mutation BulkRun($query: String!) {
+  bulkOperationRunQuery(query: $query, groupObjects: true) {
+    bulkOperation { id status createdAt url partialDataUrl errorCode rootObjectCount }
+    userErrors { field message code }
+  }
+}
+"""
+
+BULK_OPERATION = """
+query BulkOperation($id: ID!) {
+  bulkOperation(id: $id) { id status createdAt url partialDataUrl errorCode rootObjectCount }
+}
+"""
+
+_BULK_ORDERS = (
+    """
+{
+  orders(query: "SINCE", sortKey: UPDATED_AT) {
+    edges {
+      node {
+"""
+    + _ORDER_FIELDS
+    + _PAID_FIELDS
+    + """
+        shippingLines { edges { node { __typename id """
+    + _SHIPPING_FIELDS
+    + """ } } }
+        lineItems { edges { node { __typename """
+    + _LINE_FIELDS
+    + """ } } }
+      }
+    }
+  }
+}
+"""
+)
+
+_BULK_CUSTOMERS = """
+{
+  customers(query: "SINCE", sortKey: UPDATED_AT) { edges { node { ...Person } } }
+}
+"""
+
+
+def bulk_orders(since: str) -> str:
+    """All orders that changed then (ISO 8601) or later, with their lines, the oldest change first."""
+    return _spelt_out(_BULK_ORDERS, since)
+
+
+def bulk_customers(since: str) -> str:
+    """All customers that changed then or later; "": all."""
+    return _spelt_out(_BULK_CUSTOMERS, since)
+
+
+def _spelt_out(query: str, since: str) -> str:
+    """A bulk query is one operation without variables: what they would say, and fragments, stand in it."""
+    for name, fragment in (("Person", _CUSTOMER), ("Address", _ADDRESS), ("Money", _MONEY)):
+        inner = fragment[fragment.index("{") + 1 : fragment.rindex("}")]
+        query = query.replace(f"...{name}", inner.strip())
+    return query.replace("SINCE", f"updated_at:>='{since}'" if since else "")
+
+
 DOCUMENTS: tuple[str, ...] = (
     SHOP,
     CODE_CREATE,
@@ -264,5 +416,11 @@ DOCUMENTS: tuple[str, ...] = (
     REFUND,
     CUSTOMER,
     PRODUCT,
+    CHANGES,
+    SUBSCRIPTIONS,
+    SUBSCRIBE,
+    AGAIN,
+    BULK_RUN,
+    BULK_OPERATION,
 )
 """All of them, for the test."""

@@ -8,8 +8,9 @@ from datetime import UTC
 from typing import Any
 
 from connectors.shopify import discounts, operations
-from connectors.shopify.client import Admin, is_unclear
+from connectors.shopify.client import Admin
 from connectors.shopify.discounts import customer_gid
+from connectors.shopify.endpoint import is_unclear
 from hub.connector import ChannelHandle, CodeThere, CreateCode, Receipt, RevokeCode, SetBalance
 from hub.errors import ChannelDown, Rejected
 
@@ -45,8 +46,9 @@ def create_code(channel: ChannelHandle, command: CreateCode) -> Receipt:
 
 def revoke_code(channel: ChannelHandle, command: RevokeCode) -> Receipt:
     """Deactivate our code: it expires at once and stays taken. A code that is gone, was never made,
-    has expired, or is not ours counts as revoked and is left alone."""
-    admin = Admin(channel)
+    has expired, or is not ours counts as revoked and is left alone. Goes ahead of look-ups and balances
+    where the rate limit is short: until then the code can be used a second time."""
+    admin = Admin(channel, urgent=True)
     found = _look_up(admin, command.code)
     if found is None:
         return _deactivate_unfound(admin, command)

@@ -39,7 +39,7 @@ def sale_of(
     currency: str | None = order["currency"]
     if currency is None:
         raise BadPayload("invalid_field", "is no ISO 4217 currency", path="$.currency")
-    state = _state(order)
+    state = state_of(order)
     lines = _lines(order, currency)
     shipping, shipping_tax = _shipping(order, currency)
     return Sale(
@@ -88,7 +88,7 @@ def _refunds(
     )
 
 
-def _state(order: _Order) -> SaleState:
+def state_of(order: _Order) -> SaleState:
     """`cancelled_at` is independent of the financial status, and final for points."""
     if order["cancelled_at"] is not None:
         return SaleState.CANCELLED

@@ -7,7 +7,8 @@ Admin API  POST /admin/api/<version>/graphql.json, header X-Shopify-Access-Token
   - Every document is validated against the schema of 2026-10; an invalid one is refused with HTTP 200
     and top-level `errors`, as is a bad variable (INVALID_VARIABLE).
   - A dead token is 401. Tokens of the client-credentials grant live for a day (`expires_in` 86399);
-    POST /admin/oauth/access_token takes a form or JSON, and answers a wrong secret with 400.
+    POST /admin/oauth/access_token takes a form or JSON, and answers a wrong secret with 400. What it
+    does with codes and refresh tokens stands in `sandbox_tokens`; `/admin/oauth/authorize` is the page.
   - A bucket of 2,000 points is refilled by 100 a second. A document that asks for more than 1,000 is
     refused (MAX_COST_EXCEEDED), one that asks for more than the bucket holds is THROTTLED and does
     not run; both say the cost. What is taken out in the end is the cost of what was really there.
@@ -24,15 +25,23 @@ Checkout   A code counts for its customers only, as often as usageLimit says, al
   allows company, not on gift cards; its amount is spread over the lines as discount_allocations. An
   order that is cancelled does not give its use of the code back.
 
+App        The compliance topics (customers/data_request, customers/redact, shop/redact) go to one address of
+  the app, for all its shops, also after it was removed: `_sandbox/app` sets it, `_sandbox/compliance` sends.
+
 Webhooks   Base64 HMAC-SHA256 of the raw body under the client secret; a Webhook-Id per delivery, an
   Event-Id per action, Triggered-At in nanoseconds while updated_at has whole seconds. Bodies are
   fixed at the event: a retry carries the same bytes and the same Webhook-Id. Shopify retries 8
   times over 4 hours; here `POST /_sandbox/resend` does. There is no order among deliveries.
+  - A subscription made with `webhookSubscriptionCreate` is deleted after eight failures in a row (here the sends
+    themselves are counted, since a retry takes hours there). http:// addresses, which Shopify refuses, are taken:
+    no test could receive otherwise.
   - orders/delete has only an id, orders/edited only ids and deltas, customers/delete an id.
   - A refund through Shopify Payments is pending first, and then carries a discrepancy of all of it;
     when it settles, order_transactions/create and orders/updated tell.
   - Refunds cannot be deleted, orders cannot be trashed or restored.
   - JSON is written as Rails does: `<`, `>`, `&` as \\u003c, \\u003e, \\u0026.
+
+Bulk       What a bulk operation does stands in `sandbox_bulk`.
 
 Not simulated: several currencies in one shop, markets, returns, draft orders, duties, the rest of the
 schema (an operation on it is refused by name).
@@ -50,6 +59,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +85,17 @@ from graphql import (
     validate,
 )
 
-from connectors.sandbox_kit import Sandbox, drip, hang_up, serve
+from connectors.sandbox_kit import Outgoing, Sandbox, drip, hang_up, serve
 from connectors.shopify import sandbox_admin as admin
+from connectors.shopify import sandbox_bulk as bulk
+from connectors.shopify import sandbox_tokens as tokens
 from connectors.shopify.sandbox_orders import JSON, Books, Refused, find_line, public, stamp, triggered
 
 VERSION = "2026-10"
 _SCHEMA = Path(__file__).with_name("admin_2026-10.graphql")
 _BUCKET, _MOST = 2000.0, 1000
 _GRANTED_SECONDS = 86_399
+_FAILURES_BEFORE_GONE = 8
 
 
 # What `POST /_sandbox/connect` subscribes to; other topics need `webhookSubscriptionCreate`.
@@ -122,8 +135,11 @@ class ShopifySandbox(Sandbox):
             "throttle",  # {"form": "graphql" | "429" | "503"}
             "server_error",
             "token_expired",
+            "drop_token_answer",  # the token endpoint does its work, and the answer is lost
             "drop_after_write",
             "search_lag",  # {"seconds": 5}
+            "order_search_lag",  # {"seconds": 5}: what `orders(query:)` does not find yet
+            "other_version",  # {"version": "2026-07"} on webhooks
             "slow_drip",  # {"seconds": 1} between two bytes
             "refuse_code",  # {"code": "INVALID", "message": "..."}
             "not_json",
@@ -131,6 +147,10 @@ class ShopifySandbox(Sandbox):
             "frozen",
             "locked",
             "duplicate_webhooks",
+            "bulk_slow",  # {"seconds": 5} that an operation takes
+            "bulk_fails",  # {"after": lines, "code": "TIMEOUT"}
+            "bulk_refused",
+            "bulk_url_gone",
         }
     )
 
@@ -147,12 +167,21 @@ class ShopifySandbox(Sandbox):
         self.client_id, self.client_secret = "sandbox-client", "shpss_sandbox_secret"
         self.refill, self._points, self._counted_at = refill, _BUCKET, clock()
         self._tokens: dict[str, datetime] = {}
+        self.grants = tokens.Grants()
+        self.bulks = bulk.Bulks()
+        self.app_url = ""
         self._webhook_url = ""
         self._subscriptions: list[JSON] = []
         self._schema: GraphQLSchema | None = None
         self._wrote = False
         self._caused: list[tuple[str, JSON]] = []
         self.app.add_url_rule("/admin/oauth/access_token", view_func=self._grant, methods=["POST"])
+        authorize = "/admin/oauth/authorize"
+        self.app.add_url_rule(authorize, view_func=self._authorize, methods=["GET"])
+        self.app.add_url_rule(authorize, "agree", self._agree, methods=["POST"])
+        self.app.add_url_rule("/_sandbox/app", "app", self._set_app, methods=["POST"])
+        self.app.add_url_rule("/_sandbox/compliance", "compliance", self._comply, methods=["POST"])
+        self.app.add_url_rule("/_bulk/<file>.jsonl", "bulk_file", self._bulk_file)
         rule = "/admin/api/<version>/graphql.json"
         self.app.add_url_rule(rule, view_func=self._graphql, methods=["POST"])
 
@@ -430,15 +459,30 @@ class ShopifySandbox(Sandbox):
                 if self.fault("duplicate_webhooks"):
                     self.emit(topic, url, headers, body)
 
+    def send(self, outgoing: Outgoing) -> None:
+        """After eight failures in a row a subscription made through the API is deleted."""
+        super().send(outgoing)
+        good = 200 <= (outgoing.status or 0) < 300
+        with self.lock:
+            for its in [
+                s
+                for s in self._subscriptions
+                if s["topic"] == outgoing.topic and s["uri"] == outgoing.url
+            ]:
+                its["failures"] = 0 if good else its.get("failures", 0) + 1
+                if its["failures"] >= _FAILURES_BEFORE_GONE:
+                    self._subscriptions.remove(its)
+
     def _headers(self, topic: str, body: bytes, event_id: str, now: datetime) -> dict[str, str]:
         digest = hmac.new(self.client_secret.encode(), body, hashlib.sha256).digest()
+        other = self.fault("other_version")
         return {
             "Content-Type": "application/json",
             "User-Agent": "Shopify-Captain-Hook",
             "X-Shopify-Topic": topic,
             "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
             "X-Shopify-Shop-Domain": self.shop.domain,
-            "X-Shopify-API-Version": VERSION,
+            "X-Shopify-API-Version": other.options["version"] if other else VERSION,
             "X-Shopify-Webhook-Id": str(uuid.uuid4()),
             "X-Shopify-Event-Id": event_id,
             "X-Shopify-Triggered-At": triggered(now),
@@ -446,19 +490,69 @@ class ShopifySandbox(Sandbox):
 
     # --- tokens ---
 
+    def _authorize(self) -> Response:
+        """The page that asks the merchant."""
+        scopes = "".join(f"<li>{escape(s)}</li>" for s in request.args.get("scope", "").split(","))
+        if request.args.get("client_id") != self.client_id:
+            return Response("<h1>Oauth error application_cannot_be_found</h1>", 400)
+        page = (
+            f"<!doctype html><html lang=en><title>Install app</title><h1>Install app</h1><ul>{scopes}</ul>"
+            "<form method=post><button name=agree value=1>Install</button></form></html>"
+        )
+        return Response(page, 200, content_type="text/html; charset=utf-8")
+
+    def _agree(self) -> Response:
+        where = self.grants.callback(self.shop.domain, request.args, self.client_secret, self.clock())
+        return Response("", 302, {"Location": where})
+
     def _grant(self) -> Response:
-        """The client-credentials grant."""
+        """Client credentials, an authorization code, or a refresh token."""
         given = request.get_json(silent=True) if request.is_json else request.form
         wish = dict(given or {})
-        if wish.get("grant_type") != "client_credentials":
-            return _answer(400, {"error": "unsupported_grant_type"})
+        if self.fault("server_error"):
+            return _answer(500, {"errors": "Internal Server Error"})
         known = (self.client_id, self.client_secret)
         if (wish.get("client_id"), wish.get("client_secret")) != known:
             return _answer(400, {"error": "application_cannot_be_found"})
+        kinds = {"refresh_token": self.grants.refresh, None: self.grants.exchange}
+        if wish.get("grant_type") in kinds:
+            with self.lock:
+                return self._granted(kinds[wish.get("grant_type")], wish)
+        if wish.get("grant_type") != "client_credentials":
+            return _answer(400, {"error": "unsupported_grant_type"})
         token = f"shpat_{secrets.token_hex(16)}"
         self._tokens[token] = self.clock() + timedelta(seconds=_GRANTED_SECONDS)
         scope = ",".join(admin.SCOPES)
         return _answer(200, {"access_token": token, "scope": scope, "expires_in": _GRANTED_SECONDS})
+
+    def _granted(self, give: Callable[..., JSON], wish: JSON) -> Response:
+        try:
+            answer = give(wish, self._tokens, self.clock())
+        except tokens.Refused as refused:
+            return _answer(400, {"error": str(refused)})
+        if self.fault("drop_token_answer"):
+            hang_up()
+        return _answer(200, answer)
+
+    # --- compliance topics ---
+
+    def _set_app(self) -> Response:
+        self.app_url = str((request.get_json(force=True) or {}).get("url", ""))
+        return _answer(200, {})
+
+    def _comply(self) -> Response:
+        """{"topic", "customer"?: {"id", "email", "phone"}, "orders"?: [...]}: sent to the app's address."""
+        wish = request.get_json(force=True)
+        body: JSON = {"shop_id": 548380009, "shop_domain": self.shop.domain}
+        named = "orders_requested" if wish["topic"].endswith("request") else "orders_to_redact"
+        if customer := wish.get("customer"):
+            body |= {"customer": customer, named: wish.get("orders", [])}
+        if wish["topic"] == "customers/data_request":
+            body["data_request"] = {"id": 9999}
+        raw, now = _rails(body), self.clock()
+        headers = self._headers(wish["topic"], raw, str(uuid.uuid4()), now)
+        self.emit(wish["topic"], self.app_url, headers, raw)
+        return _answer(200, {"status": self.outbox[-1].status})
 
     def _authorised(self) -> bool:
         if self.fault("token_expired"):
@@ -582,6 +676,7 @@ class ShopifySandbox(Sandbox):
                 "accessScopes": [{"handle": scope} for scope in admin.SCOPES],
             },
             "order": lambda _info, id: self._order_node(id),  # noqa: A006
+            "nodes": lambda _info, ids: [self._node(one) for one in ids],
             "orders": self._orders,
             "refund": lambda _info, id: self._refund_node(id),  # noqa: A006
             "customer": lambda _info, id: admin.customer_view(shop, shop.customers.get(_gid(id))),  # noqa: A006
@@ -598,10 +693,10 @@ class ShopifySandbox(Sandbox):
             "discountCodeDelete": write(self._delete_code),
             "metafieldsSet": write(lambda metafields: admin.set_metafields(shop, metafields, now)),
             "webhookSubscriptionCreate": write(self._subscribe),
-            **{
-                name: _unsupported(name)
-                for name in ("bulkOperationRunQuery", "storeCreditAccountCredit")
-            },
+            "customers": self._customers,
+            "bulkOperation": self._bulk_look,
+            "bulkOperationRunQuery": write(self._bulk_run),
+            "storeCreditAccountCredit": _unsupported("storeCreditAccountCredit"),
         }
 
     def _shop_view(self) -> JSON:
@@ -619,9 +714,53 @@ class ShopifySandbox(Sandbox):
         order = self.shop.orders.get(_gid(gid))
         return None if order is None else admin.order_view(self.shop, order)
 
+    def _node(self, gid: str) -> JSON | None:
+        """Of an order; others are not looked up here."""
+        order = self._order_node(gid) if "/Order/" in gid else None
+        return None if order is None else {"__typename": "Order", **order}
+
     def _orders(self, info: Any, query: str | None = None, **arguments: Any) -> JSON:
-        found = admin.changed_since(self.shop.orders.values(), query)
+        fault = self.fault("order_search_lag")
+        seen = self.clock() - timedelta(seconds=float(fault.options.get("seconds", 5)) if fault else 0)
+        indexed = [
+            o for o in self.shop.orders.values() if datetime.fromisoformat(o["updated_at"]) <= seen
+        ]
+        found = admin.changed_since(indexed, query)
         return admin.pages([admin.order_view(self.shop, o) for o in found])(info, **arguments)
+
+    def _customers(self, info: Any, query: str | None = None, **arguments: Any) -> JSON:
+        found = admin.changed_since(self.shop.customers.values(), query)
+        return admin.pages([admin.customer_view(self.shop, c) or {} for c in found])(info, **arguments)
+
+    def _bulk_run(self, query: str, groupObjects: bool = False) -> JSON:  # noqa: N803
+        now = self.clock()
+        slow, fails = self.fault("bulk_slow"), self.fault("bulk_fails")
+        if self.fault("bulk_refused"):
+            query = "{ shop { id } }"
+        ends = now + timedelta(seconds=float(slow.options.get("seconds", 5)) if slow else 0)
+        made = bulk.Bulk(
+            f"gid://shopify/BulkOperation/{self.shop.books.new_id()}", secrets.token_hex(8), query,
+            groupObjects, now, ends,
+        )  # fmt: skip
+        if fails:
+            made.fails_after = int(fails.options.get("after", 0))
+            made.error = fails.options.get("code", "TIMEOUT")
+        return self.bulks.begin(made, self._loaded(), now)
+
+    def _bulk_look(self, _info: Any, id: str) -> JSON | None:  # noqa: A002
+        def run(query: str) -> JSON:
+            return execute_sync(self._loaded(), parse(query), self._root()).data or {}
+
+        now = self.clock()
+        self.bulks.go_on(now, run)
+        found = self.bulks.all.get(id)
+        return None if found is None else self.bulks.view(found, now, self.address)
+
+    def _bulk_file(self, file: str) -> Response:
+        if self.fault("bulk_url_gone"):
+            return Response("<Error><Code>ExpiredToken</Code></Error>", 400, mimetype="application/xml")
+        with self.lock:
+            return self.bulks.answer(file, self.clock())
 
     def _refund_node(self, gid: str) -> JSON | None:
         for order in self.shop.orders.values():

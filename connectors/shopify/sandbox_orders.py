@@ -25,6 +25,17 @@ POS_APP = 129785
 WEB_APP = 580111
 
 
+# fmt: off
+_NOTHING_YET = (
+    "cancel_reason", "cancelled_at", "cart_token", "closed_at", "current_total_additional_fees_set",
+    "current_total_duties_set", "device_id", "fulfillment_status", "location_id", "note",
+    "original_total_additional_fees_set", "original_total_duties_set", "phone", "source_identifier",
+    "user_id", "payment_terms", "shipping_address",
+)
+# fmt: on
+"""Fields of an order that are there from the beginning, and null."""
+
+
 class Refused(Exception):
     """What the storefront or the admin would not let anybody do; the text is what it would say."""
 
@@ -113,38 +124,25 @@ class Books:
             "app_id": WEB_APP,
             "browser_ip": "203.0.113.10",
             "buyer_accepts_marketing": False,
-            "cancel_reason": None,
-            "cancelled_at": None,
-            "cart_token": None,
+            **dict.fromkeys(_NOTHING_YET),
             "checkout_token": f"{order_id:x}",
             "client_details": {"browser_ip": "203.0.113.10", "user_agent": "Mozilla/5.0"},
-            "closed_at": None,
             "confirmation_number": f"C{number}",
             "confirmed": True,
             "created_at": moment,
             "currency": self.currency,
-            "current_total_additional_fees_set": None,
-            "current_total_duties_set": None,
             "customer_locale": "en",
-            "device_id": None,
             "discount_codes": [],
             "duties_included": False,
             "estimated_taxes": False,
             "financial_status": "pending",
-            "fulfillment_status": None,
-            "location_id": None,
             "name": f"#{number}",
-            "note": None,
             "note_attributes": [],
             "number": number - 1000,
             "order_number": number,
-            "original_total_additional_fees_set": None,
-            "original_total_duties_set": None,
             "payment_gateway_names": ["shopify_payments"],
-            "phone": None,
             "presentment_currency": self.currency,
             "processed_at": moment,
-            "source_identifier": None,
             "source_name": "web",
             "tags": "",
             "tax_exempt": False,
@@ -152,12 +150,9 @@ class Books:
             "test": False,
             "token": f"{order_id:x}",
             "updated_at": moment,
-            "user_id": None,
             "discount_applications": [],
             "fulfillments": [],
-            "payment_terms": None,
             "refunds": [],
-            "shipping_address": None,
         }
 
     def line(self, wish: Mapping[str, Any]) -> JSON:

@@ -274,9 +274,11 @@ class OrderTransaction(_Read):
 
 
 class RedactedCustomer(_Read):
-    """`customer` of customers/redact."""
+    """`customer` of customers/redact and customers/data_request."""
 
     id = Id(required=True)
+    email = Text()
+    phone = Text()
 
 
 class CustomerRedact(_Read):
@@ -481,6 +483,18 @@ class GraphOrder(_Read):
     location_id = Ref(data_key="retailLocation")
 
 
+class GraphListed(_Read):
+    """An `Order` in a list of what changed."""
+
+    id = Id(required=True)
+    updated_at = Time(required=True, data_key="updatedAt")
+    cancelled_at = Time(data_key="cancelledAt")
+    financial_status = Text(data_key="displayFinancialStatus")
+    fulfillment_status = Text(data_key="displayFulfillmentStatus")
+    currency = Currency(required=True, data_key="currencyCode")
+    refunded = Bag(data_key="totalRefundedSet")
+
+
 class GraphTitle(_Read):
     """A collection's title."""
 
@@ -530,6 +544,7 @@ ORDER_TRANSACTION = OrderTransaction()
 DISCOUNT = Discount()
 DISCOUNT_CODE = DiscountCode()
 GRAPH_ORDER = GraphOrder()
+GRAPH_LISTED = GraphListed()
 GRAPH_REFUND = GraphRefund()
 GRAPH_CUSTOMER = GraphCustomer()
 GRAPH_PRODUCT = GraphProduct()

@@ -14,6 +14,7 @@ from connectors.shopify.words import SETTING_WORDS
 _SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _VERSION = r"20[0-9]{2}-(01|04|07|10)"
 _SECRET = {"secret": True}
+_RARE = {"rare": True}
 
 
 class _Pasted(fields.String):
@@ -75,15 +76,22 @@ class ShopifySettings(Schema):
     access_token = _Pasted(load_default="", metadata=_SECRET)
     """Of an app made in the shop's admin before 2026."""
     client_id = _Pasted(load_default="")
-    client_secret = _Pasted(load_default="", metadata=_SECRET)
+    client_secret = _Pasted(load_default="", metadata={**_SECRET, "rare": True})
     """Empty: the webhook secret, which is the same value in apps of the Dev Dashboard."""
+    login = fields.String(
+        load_default="credentials",
+        validate=validate.OneOf(["credentials", "code"]),
+        metadata={"set_by_hub": True},
+    )
+    """`code`: the tokens were granted for an authorization code, and are renewed in pairs."""
     api_version = _Pasted(
         load_default=API_VERSION,
+        metadata=_RARE,
         validate=validate.Regexp(rf"(?:{_VERSION})\Z", error=SETTING_WORDS["api_version"]),
     )
-    combines_with = _Classes(load_default="")
+    combines_with = _Classes(load_default="", metadata=_RARE)
     """Which other discounts our codes may be used beside. Stacking is never a default."""
-    api_base = _Base(load_default="")
+    api_base = _Base(load_default="", metadata=_RARE)
     """Where a sandbox stands in for the shop."""
 
     @validates_schema

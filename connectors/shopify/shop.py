@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from connectors.shopify import operations
 from connectors.shopify.client import Admin, Result, bad_answer
-from connectors.shopify.vocabulary import NEEDED_SCOPES
+from connectors.shopify.vocabulary import NEEDED_SCOPES, USEFUL_SCOPES
 from hub.connector import ChannelHandle, Health
 from hub.errors import Fault, Rejected
 
@@ -36,7 +38,7 @@ def check(channel: ChannelHandle) -> Health:
         domain = _text(result, "myshopifyDomain")
         if domain != channel.settings["shop"]:
             return Health(False, "other_shop", f"the access token belongs to {domain}: correct shop")
-        missing = _missing_scopes(result)
+        missing, useful = _missing_scopes(result, NEEDED_SCOPES), _missing_scopes(result, USEFUL_SCOPES)
         name, currency = _text(result, "name"), _text(result, "currencyCode")
     except Fault as fault:
         return Health(False, fault.code, fault.detail)
@@ -49,16 +51,31 @@ def check(channel: ChannelHandle) -> Health:
         return Health(
             False, "version_expired", f"Shopify answers in version {version}: raise api_version"
         )
-    return Health(True, "ok", f"connected to {name}, which sells in {currency}")
+    return _well(f"connected to {name}, which sells in {currency}", useful)
 
 
-def _missing_scopes(result: Result) -> list[str]:
+def hides_older_orders(channel: ChannelHandle) -> bool:
+    """Whether Shopify shows the app the orders of the last 60 days only."""
+    return bool(_missing_scopes(Admin(channel).run(operations.SHOP), ("read_all_orders",)))
+
+
+def _well(detail: str, without: list[str]) -> Health:
+    """Connected; what is not seen without a scope that is only useful is said."""
+    if not without:
+        return Health(True, "ok", detail)
+    merges = "read_customer_merge" in without
+    told = f"{detail}; without {', '.join(without)}"
+    return Health(True, "merged_customers" if merges else "older_orders", told)
+
+
+def _missing_scopes(result: Result, wanted: Iterable[str]) -> list[str]:
+    """A scope to write is one to read, too."""
     installation = result.node("currentAppInstallation") or {}
     scopes = installation.get("accessScopes")
     if not isinstance(scopes, list):
         raise bad_answer("accessScopes")
     has = {scope.get("handle") for scope in scopes if isinstance(scope, dict)}
-    return [s for s in NEEDED_SCOPES if s not in has and s.replace("read_", "write_") not in has]
+    return [s for s in wanted if s not in has and s.replace("read_", "write_") not in has]
 
 
 def _text(result: Result, name: str) -> str:

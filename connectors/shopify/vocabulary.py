@@ -18,6 +18,11 @@ SHOP = "x-shopify-shop-domain"
 WEBHOOK_ID = "x-shopify-webhook-id"
 TRIGGERED_AT = "x-shopify-triggered-at"
 
+API_VERSION_HEADER = "x-shopify-api-version"
+
+POLLED_SALE = "poll.sale"
+"""The topic of an order in a list of what changed."""
+
 LOOKUP = "x-hub-lookup"
 """The header `fetch` adds to an answer: the id that was asked for (an answer of null names none)."""
 
@@ -120,4 +125,12 @@ NEEDED_SCOPES: tuple[str, ...] = (
     "read_discounts",
     "write_discounts",
     "read_products",
+    "read_locations",
 )
+
+USEFUL_SCOPES: tuple[str, ...] = ("read_customer_merge", "read_all_orders")
+"""What the hub does without, not seeing merged customers or orders older than 60 days."""
+
+ASKED_SCOPES: tuple[str, ...] = (*NEEDED_SCOPES, "read_customer_merge")
+"""What a shop is asked for. `read_all_orders` is left out: Shopify refuses the whole page to an app
+that was not given it first."""

@@ -19,6 +19,9 @@ from hub.http import Answer, Http
 from hub.payload import parse_json
 
 _API = "/wp-json/wc/v3/"
+_PAGE_START = 20_000
+_CAPTCHAS = (b"captcha", b"robot", b"just a moment", b"checking your browser")
+"""Words of such pages: SiteGround's, Cloudflare's, Wordfence's."""
 
 
 class Store:
@@ -66,7 +69,35 @@ class Store:
             answer = self._send(method, url, {**params, **self._oauth(method, url, params)}, body, None)
         else:
             answer = self._over_tls(method, url, params, body)
+        if answer.status == 401:
+            self._diagnose(method, _error(answer)[0])
         return _checked(method, answer)
+
+    def _diagnose(self, method: str, code: str) -> None:
+        """Two causes of a 401 have the same words as a wrong key; a question that only reads tells them
+        apart. Raises `Misconfigured` when it does."""
+        url = f"{self._url}{_API}webhooks"
+        params = {"per_page": "1"}
+        if code.startswith("woocommerce_rest_cannot_") and url.startswith("https://"):
+            # The store decides by `is_ssl()`: where its proxy hides https, it takes OAuth 1.0a over http.
+            plain = url.replace("https://", "http://", 1)
+            if self._answers(url, {**params, **self._oauth("GET", plain, params)}, None):
+                raise Misconfigured(
+                    "https_hidden",
+                    "the store takes requests over https for http: the proxy before it must pass"
+                    " X-Forwarded-Proto on, and WordPress must heed it",
+                )
+        elif method != "GET" and code.startswith("woocommerce_rest_authentication_"):
+            basic = HTTPBasicAuth(self._key, self._secret) if url.startswith("https://") else None
+            signed = {} if basic else self._oauth("GET", url, params)
+            if self._answers(url, {**params, **signed}, basic):
+                raise Misconfigured("key_read_only", "the API key may only read; it needs Read/Write")
+
+    def _answers(self, url: str, params: dict[str, str], auth: HTTPBasicAuth | None) -> bool:
+        try:
+            return self._send("GET", url, params, None, auth).status == 200
+        except ChannelDown:
+            return False
 
     def _over_tls(self, method: str, url: str, params: dict[str, str], body: bytes | None) -> Answer:
         answer = self._send(method, url, params, body, HTTPBasicAuth(self._key, self._secret))
@@ -144,6 +175,7 @@ def _escape(text: str) -> str:
 def _checked(method: str, answer: Answer) -> Answer:
     """Let 2xx JSON and a missing object pass; every refusal becomes a fault with its owner."""
     if 200 <= answer.status < 300:
+        _refuse_captcha(answer)
         answer.json()
         return answer
     code, message = _error(answer)
@@ -163,6 +195,18 @@ def _checked(method: str, answer: Answer) -> Answer:
             " and are permalinks set to anything but plain?",
         )
     raise Rejected(code or f"http_{answer.status}", message or f"the store answered {answer.status}")
+
+
+def _refuse_captcha(answer: Answer) -> None:
+    """Some hosts answer machines with a page that asks whether they are one, and call that a success
+    (https://github.com/woocommerce/woocommerce/issues/52896)."""
+    start = answer.body[:_PAGE_START].lower()
+    if start.lstrip()[:1] == b"<" and any(word in start for word in _CAPTCHAS):
+        raise ChannelDown(
+            "captcha",
+            f"the store's host answered {answer.status} with a page that asks whether the hub is a robot:"
+            " have the host let the hub's address through",
+        )
 
 
 def _no_access(method: str, status: int, code: str, message: str) -> Misconfigured:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from connectors.woocommerce import push
+from connectors.woocommerce import changes, history, push, wc_auth, webhooks
 from connectors.woocommerce.client import Store
 from connectors.woocommerce.normalise import (
     LOOKUP_CURRENCY,
@@ -22,22 +23,28 @@ from connectors.woocommerce.normalise import (
     is_ping,
     normalise,
 )
-from connectors.woocommerce.words import FORM_WORDS, GUIDE_WORDS, SETTING_WORDS, WORDS
+from connectors.woocommerce.words import FORM_WORDS, GUIDE_WORDS, SETTING_WORDS, WAY_WORDS, WORDS
 from hub.canonical import Happening, IdentityKind
 from hub.connector import (
+    Brought,
     CodeThere,
     Command,
     Connector,
     CreateCode,
+    Granted,
+    Handshake,
     Health,
+    HistoryPage,
     Inbound,
+    Installed,
     Lookup,
     Receipt,
     RevokeCode,
     Verdict,
+    Way,
 )
 from hub.errors import BadPayload, BadSignature, Fault, Misconfigured, Rejected
-from hub.http import Answer
+from hub.http import Answer, Http
 from hub.payload import parse_json, parse_object
 
 _SECRET = {"secret": True}
@@ -93,7 +100,14 @@ class WooCommerceConnector(Connector):
     words = WORDS
     form = FORM_WORDS
     guide = GUIDE_WORDS
+    ways = (
+        Way("wc_auth", ("store_url",), answered_by="server", needs_tls=True),
+        Way("keys", ("store_url", "consumer_key", "consumer_secret")),
+    )
+    way_words = WAY_WORDS
     payload_built = "delivery"
+    products_at_once = 50
+    """`include=` takes as many as a page holds; fifty keep address and answer short."""
     lists_refunds = "complete"
     refunds_deletable = True
     sale_is = "gross"
@@ -106,7 +120,8 @@ class WooCommerceConnector(Connector):
     def delivery_key(self, inbound: Inbound) -> str:
         """SHA-256 over webhook id, Delivery-ID, topic and body. The Delivery-ID alone repeats within
         a second, and two refunds, or trash - restore - trash, send the same body twice. An answer to
-        a look-up is told apart by its Date: the same content later is news (rules.md A7)."""
+        a look-up is told apart by its Date: the same content later is news (rules.md A7). What was listed among the
+        changes is known by its content alone, which bears the time of its change."""
         headers = inbound.headers
         parts = [
             headers.get("x-wc-webhook-id", ""),
@@ -146,11 +161,11 @@ class WooCommerceConnector(Connector):
 
     def topic(self, headers: Mapping[str, str], body: bytes) -> str:
         """`X-WC-Webhook-Topic`; `ping` for the creation ping. The header is not signed, so a name
-        that only the hub itself may use (`fetch.*`) is not taken from it."""
+        that only the hub itself may use (`fetch.*`, `poll.*`) is not taken from it."""
         if is_ping(headers, body):
             return PING
         topic = headers.get("x-wc-webhook-topic", "")
-        return "" if topic.startswith("fetch.") or topic == PING else topic
+        return "" if topic.startswith(("fetch.", "poll.")) or topic == PING else topic
 
     def normalise(self, inbound: Inbound) -> Sequence[Happening]:
         """See `connectors.woocommerce.normalise`."""
@@ -167,6 +182,28 @@ class WooCommerceConnector(Connector):
                 return str(body[name])[:40]
         return ""
 
+    # --- connecting: see `connectors.woocommerce.wc_auth` ---
+
+    @classmethod
+    def leave_at(cls, handshake: Handshake) -> str:
+        """The store's page that asks the merchant for an API key."""
+        return wc_auth.address(handshake)
+
+    @classmethod
+    def state_in(cls, brought: Brought) -> str:
+        """`user_id`."""
+        return wc_auth.state_in(brought)
+
+    @classmethod
+    def says_no(cls, brought: Brought) -> bool:
+        """`success=0`."""
+        return wc_auth.says_no(brought)
+
+    @classmethod
+    def take(cls, handshake: Handshake, brought: Brought, http: Http) -> Granted:
+        """The key, proven by a call to the store."""
+        return wc_auth.prove(handshake, brought, http)
+
     # --- outbound ---
 
     def shop_identity(self) -> str | None:
@@ -178,7 +215,8 @@ class WooCommerceConnector(Connector):
         """GET what was hinted at. A sale and its refunds come together: a refund document names
         neither its order nor its currency, and a refund deleted meanwhile shows in the order only."""
         asked = lookup.external_id
-        if not asked.isdigit():
+        ids = asked.split(",") if lookup.what == "product" else [asked]
+        if not all(one.isdigit() for one in ids):
             raise Rejected("no_such_id", "ids of a WooCommerce store are whole numbers")
         store = self._store()
         if lookup.what in ("sale", "refunds"):
@@ -224,27 +262,35 @@ class WooCommerceConnector(Connector):
         """See `connectors.woocommerce.push`."""
         return push.read_code(self._store(), code, self.channel.now())
 
+    def reconcile(self, since: datetime) -> Iterator[Inbound]:
+        """See `connectors.woocommerce.changes`."""
+        return changes.changed(self._store(), since, self.channel.now)
+
+    def history(self, since: datetime, bookmark: str = "") -> Iterator[HistoryPage]:
+        """See `connectors.woocommerce.history`."""
+        return history.pages(self._store(), since, bookmark, self.channel.now)
+
+    def reread(self, external_ids: Sequence[str]) -> Iterator[Inbound]:
+        """For refunds and orders that were deleted: both leave no trace in the store's changes."""
+        return changes.read_again(self._store(), external_ids, self.channel.now)
+
+    def install(self) -> Installed:
+        """See `connectors.woocommerce.webhooks`."""
+        return webhooks.install(self._store(), self.channel.webhook_url, self._setting("webhook_secret"))
+
+    def renew_secret(self) -> int:
+        """See `connectors.woocommerce.webhooks`."""
+        return webhooks.renew_secret(
+            self._store(), self.channel.webhook_url, self._setting("webhook_secret")
+        )
+
     def health(self) -> Health:
         """Whether the store takes our key and still sends: it switches a webhook off after seven
         failures in a row and tells nobody."""
         try:
-            hooks = self._store().get_list("webhooks", per_page="100")
+            return webhooks.state(self._store(), self.channel.webhook_url)
         except Fault as fault:
             return Health(False, fault.code, fault.detail)
-        ours = [hook for hook in hooks if hook.get("delivery_url") == self.channel.webhook_url]
-        off = [str(hook.get("topic")) for hook in ours if hook.get("status") != "active"]
-        if off:
-            return Health(
-                False,
-                "webhook_off",
-                f"WooCommerce switched off the webhook for {', '.join(sorted(off))[:120]};"
-                " set it to Active in WooCommerce > Settings > Advanced > Webhooks",
-            )
-        if not any(hook.get("topic") == "order.updated" for hook in ours):
-            return Health(
-                False, "no_webhook", "the store has no order.updated webhook for the hub's address"
-            )
-        return Health(True, "ok", f"the store answers, and {len(ours)} webhooks are active")
 
     def _store(self) -> Store:
         wanted = ("store_url", "consumer_key", "consumer_secret")

@@ -150,6 +150,18 @@ def _order(inbound: Inbound) -> list[Happening]:
     return [sale]
 
 
+def _polled_order(inbound: Inbound) -> list[Happening]:
+    """An order out of a list: as a webhook carries it, true when the store answered (rules.md A2)."""
+    sale = sale_of(load(schemas.ORDER, parse_object(inbound.body)), _date(inbound))
+    if sale.refunds and sale.state in PAID_STATES - {SaleState.REFUNDED}:
+        return [sale, Thin("refunds", sale.external_id, "refund_without_lines")]
+    return [sale]
+
+
+def _polled_customer(inbound: Inbound) -> list[Happening]:
+    return [_account(load(schemas.CUSTOMER, parse_object(inbound.body)), _date(inbound))]
+
+
 def _order_hint(reason: str) -> Callable[[Inbound], list[Happening]]:
     def hint(inbound: Inbound) -> list[Happening]:
         body = parse_object(inbound.body)
@@ -502,10 +514,11 @@ def _fetched_product(inbound: Inbound) -> list[Happening]:
     found = parse_json(inbound.body)
     if not isinstance(found, list):
         raise BadPayload("not_a_list", "a list of products is expected")
-    if not found:
-        # Deleted since it was sold: it has no category any more, and nobody need wait for one.
-        return [Product(asked, None, ())]
-    return [_product(load(schemas.PRODUCT, item, root=f"$[{n}]")) for n, item in enumerate(found)]
+    products = [_product(load(schemas.PRODUCT, item, root=f"$[{n}]")) for n, item in enumerate(found)]
+    there = {product.external_id for product in products}
+    # Deleted since it was sold: it has no category any more, and nobody need wait for one.
+    gone = [Product(one, None, ()) for one in asked.split(",") if one not in there]
+    return [*products, *gone]
 
 
 def _product(product: Mapping[str, Any]) -> Product:
@@ -611,6 +624,8 @@ _HANDLERS: dict[str, Callable[[Inbound], list[Happening]]] = {
     "coupon.updated": _coupon,
     "coupon.restored": _coupon,
     "coupon.deleted": _coupon_deleted,
+    "poll.sale": _polled_order,
+    "poll.customer": _polled_customer,
     "fetch.sale": _fetched_sale,
     "fetch.refunds": _fetched_refunds,
     "fetch.customer": _fetched_customer,

@@ -7,6 +7,14 @@ shop's currency.
   The sandbox listens on http; `X-Forwarded-Proto: https` stands for a proxy that told WordPress.
   A key that is not seen, or not known over https, is 401 woocommerce_rest_cannot_view; a wrong
   secret is 401 woocommerce_rest_authentication_error.
+- /wc-auth/v1/authorize asks the merchant (all five parameters, else 401). Approving makes a key, posts
+  it to callback_url, unsigned, and waits for an answer of exactly 200; only then the browser is sent to
+  return_url with success=1, else the key is deleted and an error page is shown. Denying sends it with
+  success=0. The callback must be https with a certificate that the store trusts; here an http one is
+  taken, unless the fault `wants_tls` is on.
+- Where a proxy hides https (fault `https_hidden`) the store believes that it is asked over http; where a
+  server strips the header (fault `strips_header`) only the query string arrives. A key that may only read
+  is 401 woocommerce_rest_authentication_error on a write.
 - Amounts are texts with the shop's decimals, whatever the currency. Times are shop time, their
   `_gmt` twins have no Z, and both have whole seconds.
 - A webhook's payload is built when it is delivered, not when something happened: it is what the API
@@ -44,9 +52,12 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from html import escape
+from secrets import token_hex
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+import requests
 from flask import Response, abort, jsonify, request
 
 from connectors.sandbox_kit import Outgoing, Sandbox, drip, hang_up, serve
@@ -76,6 +87,10 @@ TOPICS = (
     "coupon.updated",
     "coupon.deleted",
 )
+_TOPIC = re.compile(
+    r"(order|coupon|customer|product)\.(created|updated|deleted|restored)|action\.(woocommerce|wc)_\w+"
+)
+"""`wc_is_webhook_valid_topic`: there is no topic of refunds."""
 FAILURES_BEFORE_OFF = 5
 """`woocommerce_max_webhook_delivery_failures`: a failure that finds more than this disables."""
 _FREES_CODES = frozenset({"cancelled", "failed", "trash", "checkout-draft"})
@@ -119,6 +134,9 @@ class WooCommerceSandbox(Sandbox):
             "drop_email",
             "refuse_code",
             "owner_lost_rights",
+            "wants_tls",
+            "https_hidden",
+            "strips_header",
         }
     )
     consumer_key = "ck_sandbox"
@@ -140,6 +158,10 @@ class WooCommerceSandbox(Sandbox):
         self.webhooks: dict[int, JSON] = {}
         self._next = {"post": 10, "user": 1, "item": 0, "webhook": 6, "meta": 0}
         self._nonces: dict[str, float] = {}
+        self.keys: dict[str, tuple[str, str]] = {}
+        """Keys made by wc-auth: consumer key -> (secret, permissions)."""
+        self.permissions = "read_write"
+        """Of the key that is pasted."""
         self._unbuilt: dict[int, tuple[int, int]] = {}
         self._rest()
 
@@ -642,6 +664,7 @@ class WooCommerceSandbox(Sandbox):
             ("PUT", "/orders/<int:number>", self._put_order),
             ("GET", "/orders/<int:number>/refunds", self._list_refunds),
             ("GET", "/products", self._list_products),
+            ("GET", "/customers", self._list_customers),
             ("GET", "/customers/<int:number>", self._customer_json),
             ("PUT", "/customers/<int:number>", self._put_customer),
             ("GET", "/coupons", self._list_coupons),
@@ -652,8 +675,12 @@ class WooCommerceSandbox(Sandbox):
             ("GET", "/webhooks", self._list_webhooks),
             ("POST", "/webhooks", self._post_webhook),
             ("PUT", "/webhooks/<int:number>", self._put_webhook),
+            ("DELETE", "/webhooks/<int:number>", self._delete_webhook),
             ("GET", "/data/currencies/current", lambda: {"code": self.currency}),
         ]
+        page = "/wc-auth/v1/authorize"
+        self.app.add_url_rule(page, "ask", self._ask, methods=["GET"])
+        self.app.add_url_rule(page, "answer", self._answer_merchant, methods=["POST"])
         for method, rule, view in routes:
             self.app.add_url_rule(API + rule, f"{method} {rule}", view, methods=[method])
 
@@ -673,21 +700,79 @@ class WooCommerceSandbox(Sandbox):
         self._authenticate()
         return None
 
+    # --- keys ---
+
+    def _ask(self) -> Response:
+        """wc-auth's page."""
+        needed = ("app_name", "scope", "user_id", "return_url", "callback_url")
+        lacking = [name for name in needed if not request.args.get(name)]
+        if lacking:
+            return Response(f"<h1>Error: Missing parameter {lacking[0]}</h1>", 401)
+        if self.fault("wants_tls") and not request.args["callback_url"].startswith("https://"):
+            return Response("<h1>Error: The callback_url needs to be over SSL</h1>", 401)
+        page = (
+            "<!doctype html><html lang=en><title>Application authentication request</title>"
+            f"<h1>{escape(request.args['app_name'])} would like to connect to your store</h1>"
+            "<form method=post><button name=answer value=approve>Approve</button>"
+            "<button name=answer value=deny>Deny</button></form></html>"
+        )
+        return Response(page, 200, content_type="text/html; charset=utf-8")
+
+    def _answer_merchant(self) -> Response:
+        query, there = request.args, request.args["return_url"]
+        if request.form.get("answer") != "approve":
+            back = urlencode({"success": 0, "user_id": query["user_id"]})
+            return Response("", 302, {"Location": f"{there}?{back}"})
+        key, secret = f"ck_{token_hex(20)}", f"cs_{token_hex(20)}"
+        self.keys[key] = (secret, query["scope"])
+        status = self._call_back(query["callback_url"], query["user_id"], key, secret, query["scope"])
+        if status != 200:
+            del self.keys[key]
+            return Response(f"<h1>Access denied</h1><p>Error: {status}</p>", 401)
+        back = urlencode({"success": 1, "user_id": query["user_id"]})
+        return Response("", 302, {"Location": f"{there}?{back}"})
+
+    def _call_back(self, url: str, state: str, key: str, secret: str, scope: str) -> int:
+        content = {
+            "key_id": len(self.keys), "user_id": state, "consumer_key": key, "consumer_secret": secret,
+            "key_permissions": scope,
+        }  # fmt: skip
+        agent = {"User-Agent": f"WordPress/6.8.7; {self.address}"}
+        try:
+            return requests.post(url, json=content, headers=agent, timeout=60).status_code
+        except requests.RequestException:
+            return 0
+
+    def _known(self, key: str | None) -> tuple[str, str] | None:
+        if key == self.consumer_key:
+            return self.consumer_secret, self.permissions
+        return self.keys.get(key or "")
+
     def _authenticate(self) -> None:
         query = request.args
-        if request.headers.get("X-Forwarded-Proto") == "https":
-            given = request.authorization
+        seen_as_tls = request.headers.get("X-Forwarded-Proto") == "https" and not self.fault(
+            "https_hidden"
+        )
+        if seen_as_tls:
+            given = None if self.fault("strips_header") else request.authorization
             key = query.get("consumer_key") or (given.username if given else None)
             secret = query.get("consumer_secret") or (given.password if given else None)
-            if key == self.consumer_key:
-                if secret != self.consumer_secret:
-                    raise RestError(
-                        401, "woocommerce_rest_authentication_error", "Consumer secret is invalid."
-                    )
+            if known := self._known(key):
+                self._check_secret(secret == known[0], "Consumer secret is invalid.")
+                self._check_rights(known[1])
                 return
         if "oauth_signature" not in query:
             raise RestError(401, "woocommerce_rest_cannot_view", "Sorry, you cannot list resources.")
         self._check_oauth(dict(query))
+
+    @staticmethod
+    def _check_secret(good: bool, problem: str) -> None:
+        if not good:
+            raise RestError(401, "woocommerce_rest_authentication_error", problem)
+
+    def _check_rights(self, permissions: str) -> None:
+        problem = "The API key provided does not have write permissions."
+        self._check_secret(request.method == "GET" or "write" in permissions, problem)
 
     def _check_oauth(self, params: dict[str, str]) -> None:
         """As `WC_REST_Authentication::check_oauth_signature` and its nonce check do."""
@@ -695,10 +780,11 @@ class WooCommerceSandbox(Sandbox):
         pairs = sorted((quote(k, safe="~"), quote(v, safe="~")) for k, v in params.items())
         normal = "%26".join(quote(f"{k}={v}", safe="~") for k, v in pairs)
         base = f"{request.method}&{quote(self.address + request.path, safe='~')}&{normal}"
-        digest = hmac.new(f"{self.consumer_secret}&".encode(), base.encode(), hashlib.sha256).digest()
+        known = self._known(params.get("oauth_consumer_key")) or ("", "")
+        digest = hmac.new(f"{known[0]}&".encode(), base.encode(), hashlib.sha256).digest()
         nonce, stamp = params.get("oauth_nonce", ""), params.get("oauth_timestamp", "0")
         problem = ""
-        if params.get("oauth_consumer_key") != self.consumer_key:
+        if not known[0]:
             problem = "Consumer key is invalid."
         elif not hmac.compare_digest(given, base64.b64encode(digest).decode()):
             problem = "Invalid signature - provided signature does not match."
@@ -709,6 +795,7 @@ class WooCommerceSandbox(Sandbox):
         if problem:
             raise RestError(401, "woocommerce_rest_authentication_error", problem)
         self._nonces[nonce] = time.monotonic()
+        self._check_rights(known[1])
 
     def _disturb(self, response: Response) -> Response:
         if not request.path.startswith(API):
@@ -769,6 +856,7 @@ class WooCommerceSandbox(Sandbox):
             for order in sorted(self.orders.values(), key=lambda o: (o["date_modified"], o["id"]))
             if (order["status"] == wanted or (wanted == "any" and order["status"] != "trash"))
             and (since is None or order["date_modified"] > since)
+            and (not request.args.get("include") or order["id"] in _ids("include"))
         ]
         return self._page([self._order_json(order["id"]) for order in found])
 
@@ -818,6 +906,14 @@ class WooCommerceSandbox(Sandbox):
         skus = {sku for sku in request.args.get("sku", "").split(",") if sku}
         found = [p for p in self.products.values() if not wanted or p["id"] in wanted]
         return self._page([p for p in found if not skus or p["sku"] in skus])
+
+    def _list_customers(self) -> Response:
+        """By when they registered; nothing filters by when they changed. Role `customer` unless asked."""
+        role = request.args.get("role", "customer")
+        newest = request.args.get("order", "asc") == "desc"
+        found = [c for c in self.customers.values() if role in ("all", c["role"])]
+        found.sort(key=lambda c: (c["date_created"], c["id"]), reverse=newest)
+        return self._page([self._customer_json(customer["id"]) for customer in found])
 
     def _customer_json(self, number: int) -> JSON:
         if number not in self.customers:
@@ -924,9 +1020,7 @@ class WooCommerceSandbox(Sandbox):
 
     def _post_webhook(self) -> tuple[JSON, int]:
         wish = _json()
-        if not re.fullmatch(
-            r"(order|coupon|customer|product)\.\w+|action\.(woocommerce|wc)_\w+", wish["topic"]
-        ):
+        if not _TOPIC.fullmatch(wish["topic"]):
             raise RestError(400, "woocommerce_rest_webhook_invalid_topic", "Invalid topic.")
         return self._webhook_json(self._create_webhook(wish)), 201
 
@@ -939,6 +1033,13 @@ class WooCommerceSandbox(Sandbox):
         if moved:
             self._ping(webhook)
         return self._webhook_json(webhook)
+
+    def _delete_webhook(self, number: int) -> JSON:
+        with self.lock:
+            gone = self.webhooks.pop(number, None)
+        if gone is None:
+            raise RestError(404, "woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.")
+        return self._webhook_json(gone)
 
     @staticmethod
     def _webhook_json(webhook: JSON) -> JSON:
@@ -992,6 +1093,10 @@ def _shop_time(text: Any) -> datetime | None:
 def _time(text: str, zone: timezone) -> datetime:
     at = datetime.fromisoformat(text)
     return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _ids(name: str) -> set[int]:
+    return {int(n) for n in request.args.get(name, "").split(",") if n.isdigit()}
 
 
 def _is_mail(text: Any) -> bool:

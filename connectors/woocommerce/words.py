@@ -13,10 +13,14 @@ WORDS: Mapping[str, str] = {
     "unknown_topic": "The hub does not use messages of this kind.",
     "unused_topic": "Facts about products are looked up when a rule needs them.",
     # the connection
+    "bad_callback": "The store's answer holds no API key; connect it again.",
     "bad_key": "The store refused the API key; check consumer_key and consumer_secret.",
     "bad_signature": "The channel's webhook_secret is not the webhook's secret in WooCommerce.",
     "blocked": "Something before WooCommerce refused the hub; allow it in the security plugin or at the host.",
+    "captcha": "The store's host asks whether the hub is a robot; have it let the hub's address through.",
     "key_lacks_rights": "The user who owns the API key may not manage WooCommerce.",
+    "key_read_only": "The API key may only read; the hub needs one with Read/Write.",
+    "https_hidden": "A proxy before the store hides that requests come over https; it must pass X-Forwarded-Proto on.",
     "key_unknown": "The store saw no valid API key; check consumer_key.",
     "no_keys": "Enter store_url, consumer_key and consumer_secret in the channel's settings.",
     "no_rest_api": "There is no WooCommerce at store_url; is it active, and are permalinks not plain?",
@@ -75,6 +79,18 @@ FORM_WORDS: Mapping[str, tuple[str, str]] = {
     ),
 }
 """Setting -> label, where to find it."""
+
+WAY_WORDS: Mapping[str, tuple[str, str]] = {
+    "wc_auth": (
+        "Let the hub in at the store",
+        "You log in to the store as an administrator, it shows what is asked for, and you approve. Nothing to copy.",
+    ),
+    "keys": (
+        "With an API key you made",
+        "For a hub that has no https address, and stores whose plugins keep the other way closed.",
+    ),
+}
+"""Way to connect -> its name, when to take it."""
 
 GUIDE_WORDS: tuple[str, ...] = (
     "In WordPress open WooCommerce > Settings > Advanced > Webhooks and add one webhook for each topic.",

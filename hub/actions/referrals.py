@@ -21,7 +21,8 @@ from hub.program.referral import Order, Reward, reward
 from hub.program.rules import Rules, in_force
 
 COUNTS = """t.state IN ('paid', 'fulfilled') AND NOT t.test AND t.waiting_for IS NULL
-            AND coalesce(t.why, '') NOT IN ('copy_of_another_channel', 'before_program_start', 'backdated')
+            AND coalesce(t.why, '') NOT IN ('copy_of_another_channel', 'before_program_start', 'backdated',
+                                                'own_sale')
             AND coalesce(t.total, t.goods_net + t.goods_tax + t.shipping) > t.refunded"""
 """A sale that counts as an order of its member: paid, looked at, and not all of it given back."""
 
@@ -156,8 +157,10 @@ def _orders(session: Session, friend: int) -> list[Order]:
     rows = run(
         session,
         f"""SELECT t.id AS transaction_id, t.placed_at, t.currency,
-                   coalesce(t.total, t.goods_net + t.goods_tax + t.shipping) - t.refunded AS bill
-            FROM transactions t
+                   coalesce(t.total, t.goods_net + t.goods_tax + t.shipping) - t.refunded AS bill,
+                   coalesce(c.history_counts = 'tiers' AND t.placed_at >= c.history_from
+                            AND t.placed_at < c.history_until, false) AS for_tiers
+            FROM transactions t JOIN channels c ON c.id = t.channel_id
             WHERE t.member_id IN (SELECT id FROM members WHERE id = :friend OR alias_of = :friend)
               AND {COUNTS}
             ORDER BY t.placed_at, t.channel_id, t.external_id""",

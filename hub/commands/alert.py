@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hub.commands.ground import ACTOR, find_program, ground, program_option
+from hub.commands.ground import ACTOR, find_program, ground, own_words, program_option
 from hub.errors import Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
@@ -12,7 +12,7 @@ from hub.show import json_option, show, show_one
 
 @click.group("alert")
 def command() -> None:
-    """What tills did that a person should look at."""
+    """What tills did, and what connections showed, that a person should look at."""
 
 
 @command.command("list")
@@ -25,7 +25,7 @@ def list_(program: str | None, as_json: bool) -> None:
 
     with ground() as runtime, runtime.sessions() as session:
         found = alerts.unsettled(session, find_program(session, program).id)
-        said = sentences(session, found)
+        said = sentences(session, found, lambda kind: own_words(runtime, kind))
     rows = [
         {"id": one.id, "kind": one.kind, "when": one.last_at, "times": one.times, "what": sentence}
         for one, sentence in zip(found, said, strict=True)

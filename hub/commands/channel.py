@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from hub import i18n
+from hub.commands import backfill, keeping
 from hub.commands.ground import (
     ACTOR,
+    find_channel,
     find_connector,
     find_program,
     ground,
     own_words,
     program_option,
+    said,
 )
 from hub.errors import Fault, Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from hub.outbox.channels import Channel
 
 STATUS_WORDS: Mapping[str, str] = {
     "active": "{channel} is active",
@@ -118,7 +115,7 @@ def add(
                 allow_private=allow_private,
             )
         except Fault as fault:
-            raise Refusal(_said(fault, words)) from None
+            raise Refusal(said(fault, words)) from None
         address = Handle(runtime, channel).webhook_url
     show_one({"id": channel.public_id, "kind": kind, "name": name, "webhook": address}, as_json=as_json)
 
@@ -148,12 +145,12 @@ def set_(
     if not changes and allow_private is None:
         raise click.UsageError(_("name what to change: --set, --settings or --allow-private"))
     with ground() as runtime, runtime.sessions.begin() as session:
-        its = _found(session, channel)
+        its = find_channel(session, channel)
         words = find_connector(its.kind, runtime.settings.connectors).words
         try:
             change_channel(session, runtime, its, changes, actor=ACTOR, allow_private=allow_private)
         except Fault as fault:
-            raise Refusal(_said(fault, words)) from None
+            raise Refusal(said(fault, words)) from None
     row = {
         "id": its.public_id,
         "kind": its.kind,
@@ -175,7 +172,7 @@ def backdating(channel: str, days: int | None, as_json: bool) -> None:
     from hub.connect import limit_backdating
 
     with ground() as runtime, runtime.sessions.begin() as session:
-        its = _found(session, channel)
+        its = find_channel(session, channel)
         limit_backdating(session, its, days, actor=ACTOR)
     show_one({"id": its.public_id, "name": its.name, "backdating_days": days}, as_json=as_json)
 
@@ -209,7 +206,7 @@ def test(channel: str, as_json: bool) -> None:
 
     with ground() as runtime:
         with runtime.sessions() as session:
-            its = _found(session, channel)
+            its = find_channel(session, channel)
         connector = channels.connector_of(runtime, its)
         if "health" not in type(connector).capabilities():
             raise Refusal(
@@ -218,7 +215,7 @@ def test(channel: str, as_json: bool) -> None:
         try:
             health = connector.health()
         except Fault as fault:
-            raise Refusal(_said(fault, connector.words)) from None
+            raise Refusal(said(fault, connector.words)) from None
     what = of_fault(health.code, None, health.detail, connector.words)
     row = {"ok": health.ok, "code": health.code, "what": what, "detail": health.detail}
     show_one(row, as_json=as_json)
@@ -257,18 +254,6 @@ def disconnect(channel: str, yes: bool, as_json: bool) -> None:
     _set_status(channel, "disconnected", as_json=as_json)
 
 
-def _found(session: Session, public_id: str) -> Channel:
-    """The channel of an id. Raises `Refusal`."""
-    from hub.outbox import channels
-
-    its = channels.by_public_id(session, public_id)
-    if its is None:
-        raise Refusal(
-            _("there is no channel {channel!r}; `hub channel list` shows them", channel=public_id)
-        )
-    return its
-
-
 def _listed(row: Any, own: Mapping[str, str]) -> dict[str, Any]:
     """A channel as it is listed: well, or what is wrong in words."""
     from hub.words import of_fault
@@ -281,33 +266,23 @@ def _listed(row: Any, own: Mapping[str, str]) -> dict[str, Any]:
     return {**{n: getattr(row, n) for n in names}, "health": health, **counts}
 
 
-def _said(fault: Fault, own: Mapping[str, str]) -> str:
-    """A fault for the operator: the sentence of its code, then where exactly, as it was found."""
-    from hub.words import of_fault, of_field
-
-    if fault.code == "bad_settings":
-        path, _colon, sentence = fault.detail.partition(": ")
-        return f"{path}: {of_field(sentence)}"
-    if i18n.language() == i18n.SOURCE:
-        return fault.detail
-    return f"{of_fault(fault.code, fault.fault, None, own)} ({fault.detail})"
-
-
 def _set_status(channel: str, status: str, *, as_json: bool) -> None:
     from hub import connect
 
     with ground() as runtime, runtime.sessions.begin() as session:
-        its = _found(session, channel)
+        its = find_channel(session, channel)
         words = own_words(runtime, its.kind)
         try:
-            deeds = {
+            deeds: dict[str, Callable[..., None]] = {
                 "paused": connect.pause,
                 "active": connect.resume,
-                "disconnected": connect.disconnect,
+                "disconnected": lambda session, its, *, actor: connect.disconnect(
+                    session, runtime, its, actor=actor
+                ),
             }
             deeds[status](session, its, actor=ACTOR)
         except Fault as fault:
-            raise Refusal(_said(fault, words)) from None
+            raise Refusal(said(fault, words)) from None
     if as_json:
         show_one({"id": channel, "status": status}, as_json=True)
     else:
@@ -329,3 +304,7 @@ def _settings(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
             raise click.UsageError(_("--set {pair!r}: write NAME=VALUE", pair=pair))
         found[name] = value
     return found
+
+
+for _more in (keeping.install, keeping.reconcile, keeping.health, backfill.command):
+    command.add_command(_more)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hub import i18n
 from hub.attach import attached
-from hub.errors import Refusal
+from hub.errors import Fault, Refusal
 from hub.i18n import gettext as _
 from hub.settings import load
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from hub.connector import Connector
+    from hub.outbox.channels import Channel
     from hub.program.store import Program
     from hub.runtime import Runtime
 
@@ -65,9 +67,10 @@ def find_connector(kind: str, extra: Mapping[str, str]) -> type[Connector]:
 @contextmanager
 def ground() -> Iterator[Runtime]:
     """A runtime beside the running hub, or on its own when none runs."""
-    from hub import migrate
+    from hub import log, migrate
     from hub.runtime import Runtime
 
+    log.beside()
     with attached(load()) as settings:
         runtime = Runtime.start(settings)
         migrate.refuse_outdated(runtime.engine)
@@ -103,3 +106,27 @@ def own_words(runtime: Runtime, kind: str) -> Mapping[str, str]:
         return runtime.connector_class(kind).words
     except UnknownConnector:
         return {}
+
+
+def find_channel(session: Session, public_id: str) -> Channel:
+    """The channel of an id. Raises `Refusal`."""
+    from hub.outbox import channels
+
+    its = channels.by_public_id(session, public_id)
+    if its is None:
+        raise Refusal(
+            _("there is no channel {channel!r}; `hub channel list` shows them", channel=public_id)
+        )
+    return its
+
+
+def said(fault: Fault, own: Mapping[str, str]) -> str:
+    """A fault for the operator: the sentence of its code, then where exactly, as it was found."""
+    from hub.words import of_fault, of_field
+
+    if fault.code == "bad_settings":
+        path, _colon, sentence = fault.detail.partition(": ")
+        return f"{path}: {of_field(sentence)}"
+    if i18n.language() == i18n.SOURCE:
+        return fault.detail
+    return f"{of_fault(fault.code, fault.fault, None, own)} ({fault.detail})"

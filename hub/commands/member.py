@@ -6,19 +6,21 @@ from typing import Any
 
 import click
 
+from hub.commands.bringing import bring
 from hub.commands.ground import ACTOR, find_program, ground, program_option
 from hub.errors import Refusal
 from hub.i18n import gettext as _
 from hub.show import json_option, show, show_one
 
 SHOWN = 50
-EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
-"""Ways to be found that name one member; by others a text names everybody it may mean."""
 
 
 @click.group("member")
 def command() -> None:
     """Members, their identities and balances."""
+
+
+command.add_command(bring)
 
 
 @command.command("find")
@@ -363,6 +365,52 @@ def tag(text: str, name: str, off: bool, program: str | None, as_json: bool) -> 
     show_one({"member": member.public_id, "tags": ", ".join(sorted(tags))}, as_json=as_json)
 
 
+@command.command("data")
+@click.argument("text")
+@program_option
+def data(text: str, program: str | None) -> None:
+    """All that is kept of a member, as JSON to hand over."""
+    import json
+
+    from hub.audit import record
+    from hub.members import report
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        member = only_member(session, found, text)
+        content = report.of_member(session, member.id, runtime.clock())
+        record(session, found.id, ACTOR, "member.reported", member.public_id)
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2, default=str))
+
+
+@command.command("forget")
+@click.argument("text")
+@click.option("--yes", is_flag=True, help="Do it; without this it only says what would happen.")
+@program_option
+@json_option
+def forget(text: str, yes: bool, program: str | None, as_json: bool) -> None:
+    """Forget a member: name, keys and messages go, orders and points stay.
+
+    There is no way back. Who buys again afterwards is a new member.
+    """
+    from hub.desk import forgetting
+    from hub.desk.place import Desk
+
+    with ground() as runtime, runtime.sessions.begin() as session:
+        found = find_program(session, program)
+        member = only_member(session, found, text)
+        desk = Desk(runtime, session, found, ACTOR)
+        done = (forgetting.forget if yes else forgetting.preview)(desk, member.id)
+    row = {
+        "id": member.public_id,
+        "forgotten": yes,
+        "identities": done.identities,
+        "orders": done.orders,
+        "messages": done.messages,
+    }
+    show_one(row, as_json=as_json)
+
+
 def only_member(session: Any, program: Any, text: str) -> Any:
     """The one member a text names. Raises `Refusal` for none and for several."""
     found = _search(session, program, text)
@@ -377,7 +425,7 @@ def only_member(session: Any, program: Any, text: str) -> Any:
 def _search(session: Any, program: Any, text: str) -> list[Any]:
     """Whom the text means: of exact keys the first that anybody has, else everybody it may mean."""
     from hub.members import view
-    from hub.members.search import search
+    from hub.members.search import EXACT, search
 
     hits = search(session, program.id, program.region, text)
     if hits and hits[0].by in EXACT:

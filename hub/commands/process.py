@@ -11,6 +11,10 @@ from hub.attach import attached
 from hub.db import Process, make_engine
 from hub.settings import Settings, load
 
+NICE = 10
+"""Of workers and the sweeper. Whoever waits for an answer goes first: orders that came in, and what channels are to
+be told, can wait for a moment in which the machine has nothing better to do."""
+
 
 @contextmanager
 def process(kind: Process) -> Iterator[Settings]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,16 +176,13 @@ command.add_command(budgets)
 
 def read_rules(file: Path) -> Mapping[str, Any]:
     """The document of a TOML file. Raises `Refusal` naming the file, the path and the fix."""
-    from hub.program.document import DocumentRefused, check
+    from hub.desk.drafts import read
+    from hub.program.document import DocumentRefused
 
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-        check(document)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, DocumentRefused) as error:
         raise Refusal(f"{file}: {error}") from None
-    except DocumentRefused as error:
-        raise Refusal(f"{file}: {error}") from None
-    return document
 
 
 def _check(slug: str, currency: str, time_zone: str, region: str) -> None:
@@ -221,30 +217,18 @@ def _check(slug: str, currency: str, time_zone: str, region: str) -> None:
 @json_option
 def diff(file: Path, program: str | None, as_json: bool) -> None:
     """What the rules in FILE would change, setting by setting, against those in force."""
+    from hub.desk.drafts import in_force
     from hub.program.differences import differences
 
     document = read_rules(file)
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
-        present = _in_force(session, found.id, runtime.clock())
+        present = in_force(session, found.id, runtime.clock()).document
     rows = [
         {"setting": one.setting, "before": one.before, "after": one.after}
         for one in differences(present, document)
     ]
     show(rows, as_json=as_json, empty=_("Nothing would change."))
-
-
-def _in_force(session: Any, program_id: int, now: datetime) -> Mapping[str, Any]:
-    from hub.bulk import run
-
-    rows = run(
-        session,
-        """SELECT document FROM program_versions WHERE program_id = :id AND effective_from <= :now
-           ORDER BY effective_from DESC, number DESC LIMIT 1""",
-        {"id": program_id, "now": now},
-    )
-    document: Mapping[str, Any] = rows[0].document if rows else {}
-    return document
 
 
 @command.command("backtest")
@@ -317,6 +301,7 @@ def describe(file: Path | None, language: str | None, program: str | None, as_js
 
     With FILE those of a draft, else of the rules in force.
     """
+    from hub.desk.drafts import in_force
     from hub.i18n import speaking
     from hub.program import document as documents
     from hub.program.terms import terms
@@ -324,7 +309,7 @@ def describe(file: Path | None, language: str | None, program: str | None, as_js
     document = read_rules(file) if file else None
     with ground() as runtime, runtime.sessions() as session:
         found = find_program(session, program)
-        document = document or _in_force(session, found.id, runtime.clock())
+        document = document or in_force(session, found.id, runtime.clock()).document
     rules = documents.rules(
         document, number=0, effective_from=found.starts_at, time_zone=found.time_zone
     )

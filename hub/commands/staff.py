@@ -45,23 +45,29 @@ def add(ref: str, member: str, program: str | None, as_json: bool) -> None:
     with ground() as runtime, runtime.sessions.begin() as session:
         found = find_program(session, program)
         who = only_member(session, found, member)
-        staff.put(session, found.id, ref, who.id)
+        staff.put(session, found.id, ref, who.id, runtime.clock())
         record(session, found.id, ACTOR, "staff.added", who.public_id, {"ref": ref})
     show_one({"ref": ref, "member": who.public_id}, as_json=as_json)
 
 
 @command.command("remove")
 @click.argument("ref")
+@click.option(
+    "--mistaken", is_flag=True, help="They never were: sales that were refused are judged anew."
+)
 @program_option
 @json_option
-def remove(ref: str, program: str | None, as_json: bool) -> None:
-    """Forget the cashier whom tills call REF."""
+def remove(ref: str, mistaken: bool, program: str | None, as_json: bool) -> None:
+    """Say that the cashier whom tills call REF is not of the staff any more.
+
+    What they rang up until now stays what it was, unless it was a mistake that they were named.
+    """
     from hub.audit import record
     from hub.members import staff
 
     with ground() as runtime, runtime.sessions.begin() as session:
         found = find_program(session, program)
-        if not staff.drop(session, found.id, ref):
+        if not staff.drop(session, found.id, ref, runtime.clock(), mistaken=mistaken):
             raise Refusal(_("nobody of the staff is called {ref!r}", ref=ref))
-        record(session, found.id, ACTOR, "staff.removed", ref)
+        record(session, found.id, ACTOR, "staff.removed", ref, {"mistaken": mistaken})
     show_one({"ref": ref, "state": "removed"}, as_json=as_json)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
-from hub.commands.process import process
+from hub.commands.process import NICE, process
 
 
 @click.command("sweep")
@@ -13,4 +15,5 @@ def command() -> None:
     with process("sweep") as settings:
         from hub.sync.sweep import run
 
+        os.nice(NICE)
         run(settings)

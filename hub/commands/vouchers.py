@@ -30,6 +30,7 @@ def double_uses(program: str | None, as_json: bool) -> None:
                 "member": one.member,
                 "orders": [order["number"] for order in one.orders],
                 "points": one.charged,
+                "absorbed": one.absorbed,
                 "what": one.done if as_json else words.of_double_use(one.done),
             }
             for one in listed(session, find_program(session, program), limit=500)

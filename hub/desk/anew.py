@@ -7,27 +7,16 @@ from collections.abc import Collection, Iterable
 from hub.bulk import run
 from hub.desk.place import Desk
 from hub.ledger import commands
-from hub.members.resolve import Directory
-from hub.outbox import channels
 from hub.program import store
-from hub.sync.ground import ground_of
+from hub.sync import anew
 from hub.transactions import windows
-from hub.transactions.post import Key, post_arrivals
+from hub.transactions.post import Key
 
 
 def post_anew(desk: Desk, keys: Iterable[Key]) -> set[int]:
     """Judge and post these sales as their messages and claims say now; returns the members whose points
     changed. Codes are used as before. Raises `Collision` and `RootChanged`: do it again."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return set()
-    known = {c.id: c for c in channels.of_program(desk.session, desk.program.id)}
-    known |= channels.by_ids(desk.session, {channel for channel, _ in wanted} - known.keys())
-    kinds = {i: desk.runtime.connector_class(known[i].kind) for i in {channel for channel, _ in wanted}}
-    ground = ground_of(desk.runtime, desk.session, desk.program, known, kinds, actor=desk.actor)
-    posted = post_arrivals(desk.session, ground, [], Directory(), also=wanted)
-    moved = {t.member_id for t in posted.values() if t.change and t.member_id is not None}
-    return moved | {member for t in posted.values() for member in t.touched}
+    return anew.post_anew(desk.runtime, desk.session, desk.program, keys, desk.actor)
 
 
 def lock_sales(desk: Desk, members: Collection[int]) -> list[Key]:

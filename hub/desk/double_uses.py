@@ -37,6 +37,14 @@ class DoubleUse:
     """What a use costs."""
     charged: int
     """What the member has paid for uses beyond the first."""
+    absorbed: int
+    """What the shop bears of them."""
+    currency: str | None
+    """Of store credit that bought the code, minor units; None: points did."""
+    voucher: str
+    """Its public id."""
+    state: str
+    redemption: str
     done: str
     """`take_again`, `absorb`, or `flag`: a person has to decide."""
     decided: bool
@@ -51,9 +59,13 @@ def listed(
     rows = run(
         session,
         """SELECT v.id, v.code, v.state = 'used_late' AS late, v.decided, m.public_id AS member,
-                  coalesce(m.name, '') AS name, r.points,
+                  coalesce(m.name, '') AS name, r.points, r.currency, v.public_id AS voucher, v.state,
+                  r.public_id AS redemption,
+                  (SELECT coalesce(sum(CAST(e.detail->>'points' AS bigint)), 0)::bigint FROM redemption_events e
+                   WHERE e.redemption_id = v.redemption_id AND e.event = 'absorbed') AS absorbed,
                   (SELECT -coalesce(sum(e.amount), 0)::bigint FROM entries e
-                   WHERE e.program_id = v.program_id AND e.subject = 'use:' || v.id) AS charged
+                   WHERE e.program_id = v.program_id AND e.subject = 'use:' || v.id
+                     AND e.counter <> 'issued') AS charged
            FROM vouchers v JOIN redemptions r ON r.id = v.redemption_id
            JOIN members owner ON owner.id = v.member_id
            JOIN members m ON m.id = coalesce(owner.alias_of, owner.id)

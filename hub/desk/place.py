@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,20 +10,18 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from hub.audit import record
-from hub.db import AWAY
-from hub.ledger.accounts import RootChanged
-from hub.members.resolve import Collision
+from hub.desk.ending import Ending
 from hub.outbox import channels, deliveries
 from hub.outbox.channels import Channel
 from hub.program import store
 from hub.program.rules import Rules, in_force
 from hub.program.store import Program
 from hub.runtime import Runtime
+from hub.sync.again import again
 from hub.sync.process import balance_pushes
 
 Result = TypeVar("Result")
 
-_AGAIN = 5
 _SECONDS = 5.0
 """After which no further attempt is begun: whoever asks waits for an answer."""
 
@@ -39,12 +36,16 @@ class Desk:
     actor: str
     """As noted on entries and in the audit."""
 
+    ending: Ending | None = None
+    """Where a till waits for the deed: what is written down and told beside it comes in one statement at its
+    end, by whoever gave this. None: each at once."""
+
     _known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def rules(self) -> Rules:
         """The programme's rules in force now; looked up once for the deed."""
         if "rules" not in self._known:
-            versions = store.versions(self.session, self.program)
+            versions = store.history(self.session, self.program)
             self._known["rules"] = in_force(versions, self.runtime.clock())
         found: Rules = self._known["rules"]
         return found
@@ -58,27 +59,24 @@ class Desk:
 
     def note(self, action: str, subject: str, **detail: Any) -> None:
         """Write a deed into the audit; the detail holds no personal data."""
+        if self.ending is not None:
+            self.ending.note(action, subject, detail)
+            return
         record(self.session, self.program.id, self.actor, action, subject, detail)
 
     def tell_balances(self, members: Iterable[int]) -> None:
         """Make the balances of these members due in every channel that shows balances."""
         pushes = balance_pushes(self.runtime, self.program.id, self.channels(), members)
+        if self.ending is not None:
+            self.ending.pushes += pushes
+            return
         deliveries.enqueue(self.session, pushes)
 
 
 def carry_out(runtime: Runtime, program: Program, actor: str, deed: Callable[[Desk], Result]) -> Result:
     """A deed in a transaction of its own, tried again when another process came between (a lock that
     was not to be had in time, a member merged meanwhile); whatever it refuses with is raised."""
-    ends = time.monotonic() + _SECONDS
-    for attempt in range(_AGAIN):
-        try:
-            with runtime.sessions.begin() as session:
-                return deed(Desk(runtime, session, program, actor))
-        except (Collision, RootChanged, *AWAY):
-            if attempt == _AGAIN - 1 or time.monotonic() > ends:
-                raise
-            time.sleep(0.02 * 2**attempt)
-    raise AssertionError("unreachable")
+    return again(runtime, lambda session: deed(Desk(runtime, session, program, actor)), seconds=_SECONDS)
 
 
 @contextmanager

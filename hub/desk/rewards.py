@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.desk.place import Desk
-from hub.members import view
-from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules
 from hub.redemption import entitled, phases, taking_back
 from hub.redemption import redeem as redemption
 from hub.redemption.costs import Costs
 from hub.redemption.limits import NotOffered
-from hub.redemption.orders import CREDIT, POINTS, Deed, NoSuchReward, Order, Payment, Redeemed
+from hub.redemption.orders import CREDIT, POINTS, Deed, Order, Payment, Redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +46,6 @@ def _theirs(
         with suppress(NotOffered):
             found.append(entitled.for_member(rules, reward, them))
     return found
-
-
-def quoted(desk: Desk, member_id: int, payment: Payment) -> Quote:
-    """How many of the points a member may pay with now, and what they take off. Changes nothing.
-    Raises `NoSuchReward` where points are not money."""
-    paying = desk.rules().paying
-    if paying is None:
-        raise NoSuchReward(POINTS)
-    available = view.balance(desk.session, member_id, desk.runtime.clock())["available"]
-    return quote(
-        paying, asked=payment.points, balance=available, currency=payment.currency, bill=payment.bill
-    )
 
 
 def pay(desk: Desk, member_id: int, payment: Payment, *, key: str | None) -> Redeemed:
@@ -138,7 +124,7 @@ def _held(desk: Desk, order: Order) -> Redeemed:
     done = phases.hold(desk.session, order, desk.rules())
     if not done.repeated:
         desk.note("redemption.held", done.id, reward=done.reward, points=done.points)
-        desk.tell_balances([view.by_id(desk.session, order.member_id).id])
+        desk.tell_balances([order.member_id])
     return done
 
 
@@ -157,4 +143,4 @@ def _tell(desk: Desk, member_id: int, reward: str, done: Sequence[Redeemed]) -> 
         if not one.repeated:
             desk.note("redemption.made", one.id, reward=reward, points=one.points)
     if not all(one.repeated for one in done):
-        desk.tell_balances([view.by_id(desk.session, member_id).id])
+        desk.tell_balances([member_id])

@@ -61,7 +61,7 @@ class CashierLimit(Exception):
 
 
 class OwnAccount(Exception):
-    """A cashier would give a sale to themselves."""
+    """A cashier would give a sale to themselves, or redeem for themselves where that is refused."""
 
     def __init__(self, act: Act, subject: str) -> None:
         super().__init__(subject)
@@ -91,12 +91,13 @@ def send_code(
     actor: str,
     till: str,
     address: str,
+    through: sending.Sender | None = None,
 ) -> Sent:
-    """Send a member a code for their next large redemption. No transaction is open while it is sent. Raises
-    `NoContact`, `MustWait` and `NotSent`."""
+    """Send a member a code for their next large redemption, by the operator's sender unless one is named. No
+    transaction is open while it is sent. Raises `NoContact`, `MustWait` and `NotSent`."""
     now = runtime.clock()
     with runtime.sessions.begin() as session:
-        found_way, to, found = _contact(Desk(runtime, session, program, actor), member_id, way)
+        found_way, to, found = _contact(Desk(runtime, session, program, actor), member_id, way, through)
         wait = throttle.admit(session, _buckets(program, member_id, f"{actor} {till}", address), now)
     if wait is not None:
         raise MustWait(wait)
@@ -135,13 +136,15 @@ def masked(to: str) -> str:
     return f"{name[:1]}…@{host}" if at else f"{to[:3]}…{to[-3:]}"
 
 
-def _contact(desk: Desk, member_id: int, way: Way | None) -> tuple[Way, str, sending.Sender]:
+def _contact(
+    desk: Desk, member_id: int, way: Way | None, through: sending.Sender | None
+) -> tuple[Way, str, sending.Sender]:
     """Where to, and by whom: the way that was asked for, else a phone before an e-mail."""
     known = view.identities(desk.session, member_id)
     for one in [way] if way else sending.WAYS:
         kind = "phone" if one == "sms" else "email"
         values = [identity["value"] for identity in known if identity["kind"] == kind]
-        found = sending.sender(desk.runtime.settings, one)
+        found = through or sending.sender(desk.runtime.settings, one)
         if values and found is not None:
             return one, values[0], found
     raise NoContact
@@ -176,13 +179,16 @@ def redeeming(
 ) -> Sequence[Redeemed]:  # fmt: skip
     """Redeem as the programme asks of tills. `named`: the till told who the cashier is, which is written down
     also where nothing is limited. `excused`: whoever answers for it needs no one-time code. Raises
-    `CodeNeeded`, `WrongCode`, `CashierLimit`, and what the deed raises."""
+    `CodeNeeded`, `WrongCode`, `CashierLimit`, `OwnAccount`, and what the deed raises."""
     till, now = desk.rules().till, desk.runtime.clock()
     before = (
         cashiers.lock(desk.session, desk.program.id, act, now)
         if named or till.counts_redemptions
         else None
     )
+    own = named and staff.is_own(desk.session, desk.program.id, act.cashier, member_id)
+    if own and till.own_redemptions == "refuse":
+        raise OwnAccount(act, act.cashier)
     done = deed()
     fresh = [one for one in done if not one.repeated]
     if not fresh:
@@ -201,7 +207,7 @@ def redeeming(
         for one in fresh:
             cost = 0 if credit else one.points
             cashiers.note(desk.session, desk.program.id, act, member_id, cost, one.id, now)
-    if named and staff.is_own(desk.session, desk.program.id, act.cashier, member_id):
+    if own:
         detail = {"cashier": act.cashier, "points": points}
         alerts.tell(desk.session, desk.program.id, "own_redemption", fresh[0].id, detail, now)
     return done
@@ -232,4 +238,5 @@ def tell(runtime: Runtime, program: Program, refused: CashierLimit | OwnAccount)
             alerts.tell(session, program.id, "cashier_limit", refused.act.cashier, detail, now)
         else:
             detail = {"cashier": refused.act.cashier}
-            alerts.tell(session, program.id, "own_claim", refused.subject, detail, now)
+            kind = "own_claim" if refused.act.kind == "claim" else "own_refused"
+            alerts.tell(session, program.id, kind, refused.subject, detail, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -135,6 +136,57 @@ def lock(
     return Locked(
         program_id, moment, chain_key, actor, accounts, {m: by_member[r] for m, r in roots.items()}
     )
+
+
+_ONE = """SELECT a.id, coalesce(a.member_id, a.holder_id) AS member_id, a.balance, a.debt, a.seq, a.head,
+        a.last_recorded_at, a.high_water_at, a.next_settle_at, clock_timestamp() AS now,
+        nextval('movements') AS movement,
+        a.currency IS NULL AND EXISTS (SELECT 1 FROM lot_policies l WHERE l.program_id = :program) AS policies
+    FROM members m JOIN accounts a ON {whose}
+    WHERE m.id = :member AND a.program_id = :program FOR NO KEY UPDATE OF a"""
+_ONES_POINTS = _ONE.format(whose="a.member_id = coalesce(m.alias_of, m.id)")
+_ONES_WALLET = _ONE.format(whose="a.holder_id = coalesce(m.alias_of, m.id) AND a.currency = :currency")
+
+
+def lock_one(
+    session: Session,
+    program_id: int,
+    member_id: int,
+    *,
+    chain_key: bytes,
+    actor: str,
+    now: datetime | None = None,
+    currency: str | None = None,
+) -> tuple[Locked, Any] | None:
+    """Lock one member's account in one statement, with its row: also the id of a movement, and whether the
+    program has `policies` of how points are lost. None where there is no account. The caller looks by another
+    statement whether the member was merged meanwhile."""
+    keys = {"program": program_id, "member": member_id}
+    if currency is None:
+        rows = run(session, _ONES_POINTS, keys)
+    else:
+        rows = run(session, _ONES_WALLET, {**keys, "currency": currency})
+    if not rows:
+        return None
+    row = rows[0]
+    account = Account(**{name: getattr(row, name) for name in _STORED})
+    moment = now or row.now
+    moment = max(moment, row.last_recorded_at or moment)
+    account.rebuild = account.next_settle_at is not None and account.next_settle_at <= moment
+    return Locked(program_id, moment, chain_key, actor, {row.id: account}, {member_id: row.id}), row
+
+
+_STORED = (
+    "id",
+    "member_id",
+    "balance",
+    "debt",
+    "seq",
+    "head",
+    "last_recorded_at",
+    "high_water_at",
+    "next_settle_at",
+)
 
 
 def load_postings(

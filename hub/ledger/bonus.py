@@ -66,6 +66,14 @@ def post_bonuses(
     return changes
 
 
+def posted_points(session: Session, program_id: int, subjects: Sequence[str]) -> dict[str, int]:
+    """What each subject has given so far; takes no locks. Subjects that gave nothing are left out."""
+    found: dict[str, int] = defaultdict(int)
+    for (subject, _account), posted in _posted(session, program_id, subjects).items():
+        found[subject] += posted.points
+    return dict(found)
+
+
 @dataclass(slots=True)
 class _Posted:
     """What one bonus has given one account: the sum of its entries, and how many there are."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from hub.bulk import run
-from hub.ledger import accounts
+from hub.ledger import accounts, returning, spending
 from hub.ledger.accounts import Account, Locked, RootChanged
 from hub.ledger.entry import Counter, Draft, input_hash
 from hub.ledger.ingredients import load_ingredients
@@ -86,8 +87,18 @@ def adjust(
 
 def hold(session: Session, command: Command, points: int, subject: str) -> Done:
     """Take points out of lots for a redemption; expiry cannot touch them (D4). Raises
-    `NotEnoughPoints`: a redemption can never overdraw."""
-    return _carry_out(session, command, -points, "held", subject, need=points)
+    `NotEnoughPoints`: a redemption can never overdraw; and `RootChanged` when the member was merged at this
+    moment: the caller begins again."""
+    present = spending.look(
+        session, command.program_id, command.member_id, command.reference, chain_key=command.chain_key,
+        actor=command.actor, now=command.now, currency=command.currency,
+    )  # fmt: skip
+    if present is None or not present.pays(points):
+        return _carry_out(session, command, -points, "held", subject, need=points)
+    account, now = present.account, present.locked.now
+    digest = input_hash("held", subject, -points, command.member_id, {})
+    spending.take(session, present, _draft(command, account.id, -points, "held", subject, digest, now))
+    return Done(account.id, account.balance, present.book.available(now), repeated=False)
 
 
 def give_back(
@@ -99,7 +110,19 @@ def give_back(
     counter: Counter,
     grace_until: datetime | None = None,
 ) -> Done:
-    """Return points of the spend `subject` to the very lots they came from (D5)."""
+    """Return points of the spend `subject` to the very lots they came from (D5). Raises `RootChanged` as `hold`
+    does."""
+    if counter == "held":
+        present = returning.look(
+            session, command.program_id, command.member_id, command.reference, subject=subject, points=points,
+            chain_key=command.chain_key, actor=command.actor, now=command.now, currency=command.currency,
+        )  # fmt: skip
+        if present is not None:
+            account, now = present.account, present.locked.now
+            digest = input_hash(counter, subject, points, command.member_id, {"expires_at": grace_until})
+            draft = _draft(command, account.id, points, counter, subject, digest, now)
+            returning.give_back(session, present, draft)
+            return Done(account.id, account.balance, present.book.available(now), repeated=False)
     times = {"expires_at": grace_until}
     return _carry_out(session, command, points, counter, subject, need=0, times=times)
 
@@ -182,25 +205,31 @@ def _carry_out(
         if not amount:
             return _answer(session, locked, account, repeated=False)
     account.rebuild = True
-    account.drafts.append(
-        Draft(
-            account_id=account.id,
-            amount=amount,
-            counter=counter,
-            subject=subject,
-            reference=command.reference,
-            input_hash=digest,
-            member_id=command.member_id,
-            occurred_at=locked.now,
-            actor=command.actor,
-            explanation=command.explanation,
-            available_at=(times or {}).get("available_at"),
-            expires_at=(times or {}).get("expires_at"),
-        )
-    )
+    draft = _draft(command, account.id, amount, counter, subject, digest, locked.now, times or {})
+    account.drafts.append(draft)
     books = write(session, locked, known)
     done = books[account.id]
     return Done(account.id, account.balance, done.available(locked.now), repeated=False)
+
+
+def _draft(
+    command: Command, account_id: int, amount: int, counter: Counter, subject: str, digest: str, now: datetime,
+    times: Mapping[str, datetime | None] = MappingProxyType({}),
+) -> Draft:  # fmt: skip
+    return Draft(
+        account_id=account_id,
+        amount=amount,
+        counter=counter,
+        subject=subject,
+        reference=command.reference,
+        input_hash=digest,
+        member_id=command.member_id,
+        occurred_at=now,
+        actor=command.actor,
+        explanation=command.explanation,
+        available_at=times.get("available_at"),
+        expires_at=times.get("expires_at"),
+    )
 
 
 def _done_before(session: Session, command: Command, digest: str) -> bool:

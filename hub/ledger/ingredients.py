@@ -163,7 +163,8 @@ def _add_policies(session: Session, found: Mapping[int, Ingredients]) -> None:
            JOIN transactions t ON t.member_id = m.id
            WHERE a.id = ANY(:ids) AND t.state IN ('paid', 'fulfilled') AND NOT t.test
              AND t.placed_at IS NOT NULL
-             AND coalesce(t.why, '') NOT IN ('backdated', 'before_program_start', 'copy_of_another_channel')
+             AND coalesce(t.why, '') NOT IN ('backdated', 'before_program_start', 'copy_of_another_channel',
+                                            'own_sale')
              AND coalesce(t.total, t.goods_net + t.goods_tax + t.shipping) > t.refunded
            ORDER BY t.placed_at""",
         {"ids": ids},

@@ -179,6 +179,12 @@ def replay(
     return book
 
 
+def add_last(book: Book, spend: Spend) -> None:
+    """Add a spend to a book as it is: what a replay with it would give, where it comes after all grants,
+    spends and returns and no lot has expired by then unsettled."""
+    _spend(book, spend)
+
+
 def _until_idle(grants: Sequence[Grant], spends: Sequence[Spend], policies: Policies) -> list[Grant]:
     """The grants with the expiry that inactivity gives them, where that is sooner than their own."""
     active = {grant.placed_at for grant in grants if grant.amount > 0}

@@ -38,6 +38,34 @@ def write(
     return books
 
 
+def write_spend(
+    session: Session, locked: Locked, account: Account, book: Book, movement_id: int
+) -> None:
+    """One entry that takes points from the stored lots of `book`, in one statement: the entry, what is left of
+    the lots, who paid, and the cached sums."""
+    entry = _chained(locked, account, account.drafts[0], movement_id)
+    used: dict[str, int] = defaultdict(int)
+    for use in book.uses:
+        used[use.lot] += use.amount
+    paid = {"lots": list(used), "used": list(used.values())}
+    run(session, _SPEND, {**entry, **paid, **_new_sums(locked, account, book)})
+
+
+def write_return(
+    session: Session, locked: Locked, account: Account, book: Book, movement_id: int
+) -> None:
+    """One entry that puts all that a spend took back into the stored lots, in one statement. `book` has its lots with
+    that in them."""
+    entry = _chained(locked, account, account.drafts[0], movement_id)
+    run(session, _RETURN, {**entry, **_new_sums(locked, account, book)})
+
+
+def _new_sums(locked: Locked, account: Account, book: Book) -> dict[str, Any]:
+    sums = _account_row(locked, account, book)
+    names = ("debt", "high_water_at", "next_settle_at")
+    return {"now": locked.now, **{f"new_{name}": sums[name] for name in names}}
+
+
 # --- replaying accounts --------------------------------------------------------------------------
 
 
@@ -166,6 +194,36 @@ _INSERT_ENTRIES = (
     f"INSERT INTO entries ({', '.join(_ENTRY)}) SELECT {', '.join(f'r.{c}' for c in _ENTRY)} FROM "
     + unnest(_ENTRY)
 )
+
+
+_ONE_ENTRY = f"""INSERT INTO entries ({", ".join(_ENTRY)})
+    VALUES ({", ".join(f"CAST(:{c} AS {t})" for c, t in _ENTRY.items())})"""
+_NEW_SUMS = """UPDATE accounts SET balance = balance + CAST(:amount AS bigint), debt = :new_debt,
+    seq = CAST(:seq AS bigint), head = CAST(:hash AS text), last_recorded_at = CAST(:recorded_at AS timestamptz),
+    high_water_at = :new_high_water_at, next_settle_at = :new_next_settle_at, settled_at = :now
+WHERE id = CAST(:account_id AS bigint)"""
+_SPEND = f"""
+WITH entry AS ({_ONE_ENTRY}
+), paid AS (
+    SELECT u.lot, u.amount FROM unnest(CAST(:lots AS text[]), CAST(:used AS bigint[])) AS u(lot, amount)
+), uses AS (
+    INSERT INTO lot_uses (account_id, lot, spend, amount)
+    SELECT CAST(:account_id AS bigint), lot, CAST(:subject AS text), amount FROM paid
+), lower AS (
+    UPDATE lots l SET remaining = l.remaining - paid.amount FROM paid
+    WHERE l.account_id = CAST(:account_id AS bigint) AND l.key = paid.lot
+)
+{_NEW_SUMS}"""
+_RETURN = f"""
+WITH entry AS ({_ONE_ENTRY}
+), back AS (
+    DELETE FROM lot_uses WHERE account_id = CAST(:account_id AS bigint) AND spend = CAST(:subject AS text)
+    RETURNING lot, amount
+), higher AS (
+    UPDATE lots l SET remaining = l.remaining + back.amount FROM back
+    WHERE l.account_id = CAST(:account_id AS bigint) AND l.key = back.lot
+)
+{_NEW_SUMS}"""
 
 
 def _write_entries(session: Session, locked: Locked) -> None:

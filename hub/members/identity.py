@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
@@ -38,6 +39,11 @@ def identities(ref: CustomerRef, *, channel_id: int, region: str) -> list[Identi
     emails = (email(text) for text in ref.emails)
     found += [Identity(IdentityKind.EMAIL.value, 0, address) for address in emails if address]
     return [i for i in dict.fromkeys(found) if i.value]
+
+
+def digest(kind: str, scope: int, value: str) -> str:
+    """A key to compare with, not to read."""
+    return hashlib.sha256(f"{kind}:{scope}:{value}".encode()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=20_000)

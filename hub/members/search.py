@@ -22,6 +22,8 @@ MOST = 20
 """How many members one search shows."""
 LONGEST = 200
 """Characters of a search that are looked at."""
+EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
+"""Ways to be found that name one member; by others a text names everybody it may mean."""
 _LEAST_DIGITS = 4
 _LEAST_LETTERS = 2
 _NAMES_TRIED = 200

@@ -31,6 +31,22 @@ def find(session: Session, program_id: int, public_id: str) -> Any | None:
     return rows[0] if rows else None
 
 
+def find_with_available(session: Session, program_id: int, public_id: str, now: datetime) -> Any | None:
+    """The same, with what the member may spend at that moment (`available`), and whether the account is `off`."""
+    rows = run(
+        session,
+        """SELECT root.id, root.public_id, root.name, root.created_at, root.disabled_at IS NOT NULL AS off,
+                  (SELECT CAST(coalesce(sum(l.remaining), 0) AS bigint)
+                   FROM accounts a JOIN lots l ON l.account_id = a.id AND l.remaining > 0
+                   WHERE a.member_id = root.id AND l.available_at <= :now
+                     AND (l.expires_at IS NULL OR l.expires_at > :now)) AS available
+           FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
+           WHERE m.program_id = :program AND m.public_id = :id""",
+        {"program": program_id, "id": public_id, "now": now},
+    )
+    return rows[0] if rows else None
+
+
 def by_id(session: Session, member_id: int) -> Any:
     """The member of that row, or the one it was merged into."""
     return run(session, f"{_ROOT} WHERE m.id = :id", {"id": member_id})[0]
@@ -255,6 +271,17 @@ def redemptions(session: Session, member_id: int) -> set[str]:
     """The public ids of what the member spent points on."""
     sql = f"SELECT r.public_id FROM redemptions r WHERE r.member_id IN {_OWN}"
     return {row.public_id for row in run(session, sql, {"member": member_id})}
+
+
+def code_of(session: Session, member_id: int, redemption: str) -> str | None:
+    """The code that a redemption (public id) of this member has; None where it has none."""
+    rows = run(
+        session,
+        f"""SELECT v.code FROM redemptions r JOIN vouchers v ON v.redemption_id = r.id
+            WHERE r.public_id = :redemption AND v.member_id IN {_OWN}""",
+        {"member": member_id, "redemption": redemption},
+    )
+    return rows[0].code if rows else None
 
 
 def vouchers(session: Session, member_id: int, *, limit: int = 50) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from hub.canonical import Traits
 from hub.connector import Connector, JSONObject, Lease
 from hub.errors import Misconfigured
 from hub.http import Http
+from hub.outbox.allowances import Allowance
 from hub.payload import first_error
 from hub.runtime import Runtime
 
@@ -46,10 +47,17 @@ class Channel:
     backdating_days: int | None = None
     """Orders first told of more than this many days after they were placed wait for a person (rules.md
     A9); None: any age."""
+    history_from: datetime | None = None
+    """From when on sales count that were placed before the channel was connected; None: nobody said so."""
+    history_until: datetime | None = None
+    """When it was connected: what was placed before then is its history."""
+    history_counts: str | None = None
+    """What its history counts for: `points`, or `tiers` alone."""
 
 
 _COLUMNS = """c.id, c.public_id, c.program_id, c.kind, c.name, c.token, CAST(c.settings AS text) AS settings,
-    c.secrets, c.status, c.allow_private, p.currency, p.time_zone, p.region, c.backdating_days"""
+    c.secrets, c.status, c.allow_private, p.currency, p.time_zone, p.region, c.backdating_days,
+    c.history_from, c.history_until, c.history_counts"""
 _FROM = "FROM channels c JOIN programs p ON p.id = c.program_id"
 
 
@@ -77,6 +85,16 @@ def of_program(session: Session, program_id: int) -> list[Channel]:
         session,
         f"SELECT {_COLUMNS} {_FROM} WHERE c.program_id = :program AND c.status <> 'disconnected' ORDER BY c.id",
         {"program": program_id},
+    )
+    return [Channel(**row._mapping) for row in rows]
+
+
+def of_shop(session: Session, kind: str, shop: str, limit: int = 20) -> list[Channel]:
+    """Channels of one shop in all programs, the latest first, those that were disconnected among them."""
+    rows = run(
+        session,
+        f"SELECT {_COLUMNS} {_FROM} WHERE c.kind = :kind AND c.shop_identity = :shop ORDER BY c.id DESC LIMIT :limit",
+        {"kind": kind, "shop": shop, "limit": limit},
     )
     return [Channel(**row._mapping) for row in rows]
 
@@ -129,7 +147,8 @@ def _decrypted(decrypt: Any, sealed: bytes) -> str:
 
 @dataclass(slots=True)
 class Handle:
-    """The core's implementation of `hub.connector.ChannelHandle`."""
+    """The core's implementation of `hub.connector.ChannelHandle`. A channel's memory holds tokens, so
+    it is stored encrypted; what an earlier version stored plainly is read until it is saved again."""
 
     runtime: Runtime
     channel: Channel
@@ -169,18 +188,23 @@ class Handle:
         with self.runtime.sessions() as session:
             row = run(
                 session,
-                "SELECT state, state_version FROM channels WHERE id = :id",
+                "SELECT state, sealed_state, state_version FROM channels WHERE id = :id",
                 {"id": self.channel.id},
             )[0]
-        return dict(row.state), row.state_version
+        kept = self.runtime.secrets.decrypt(bytes(row.sealed_state)) if row.sealed_state else row.state
+        return dict(kept), row.state_version
 
     def save_state(self, value: JSONObject, version: int) -> bool:
         with self.runtime.sessions.begin() as session:
             rows = run(
                 session,
-                """UPDATE channels SET state = CAST(:state AS jsonb), state_version = state_version + 1
+                """UPDATE channels SET state = '{}', sealed_state = :sealed, state_version = state_version + 1
                    WHERE id = :id AND state_version = :version RETURNING id""",
-                {"state": json.dumps(value), "id": self.channel.id, "version": version},
+                {
+                    "sealed": self.runtime.secrets.encrypt(value),
+                    "id": self.channel.id,
+                    "version": version,
+                },
             )
         return bool(rows)
 
@@ -193,6 +217,9 @@ class Handle:
         finally:
             if lease is not None:
                 free_lease(self.runtime, lease)
+
+    def budget(self, name: str) -> Allowance:
+        return Allowance(self.runtime, self.channel.id, name)
 
     def now(self) -> datetime:
         return self.runtime.clock()

@@ -151,6 +151,27 @@ def claim(session: Session, direction: Direction, *, limit: int, lease: timedelt
     return sorted(claimed, key=lambda c: (c.priority, c.id))
 
 
+def claim_these(
+    session: Session, ids: Sequence[int], *, waiting_for: str, own: str, lease: timedelta
+) -> list[Claimed]:
+    """Take inbound deliveries that wait for us with that reason, and, to be read again, those that are done
+    and whose key does not begin with `own`. What somebody else is at, or what is due, is left alone."""
+    rows = run(
+        session,
+        """UPDATE deliveries d SET state = 'working', lease_until = clock_timestamp() + :lease,
+               lease_token = t.token, attempts = 1, lost = 0, outcome = NULL, reason = NULL, finished_at = NULL
+           FROM (SELECT id FROM deliveries WHERE id = ANY(:ids) AND direction = 'inbound'
+                   AND ((state = 'waiting' AND reason = :reason) OR (state = 'done' AND NOT starts_with(key, :own)))
+                 ORDER BY channel_id, direction, key FOR UPDATE SKIP LOCKED) q,
+                (SELECT nextval('lease_tokens') AS token) t
+           WHERE d.id = q.id
+           RETURNING d.id, d.program_id, d.channel_id, d.topic, d.key, d.subject, d.source, d.headers, d.body,
+                     d.body_hash, d.received_at, d.attempts, d.generation, d.lease_token AS token, d.priority""",
+        {"ids": list(ids), "reason": waiting_for, "own": own, "lease": lease},
+    )
+    return [Claimed(**row._mapping) for row in rows]
+
+
 def read(session: Session, ids: Sequence[int]) -> list[Claimed]:
     """These deliveries as they came, without a claim on them: to be understood anew."""
     rows = run(
@@ -348,10 +369,13 @@ _PUSH = {
 def enqueue(session: Session, pushes: Sequence[Push]) -> None:
     """Make pushes due, in the caller's transaction (the outbox). Pushes of one key coalesce: a row
     that is being worked on gets a new generation and is done once more after that."""
+    if pushes:
+        run(session, ENQUEUED, pushed(pushes))
+
+
+def pushed(pushes: Sequence[Push]) -> dict[str, list[Any]]:
+    """The parameters of `ENQUEUED`."""
     latest = {(p.channel_id, p.key): p for p in pushes}
-    if not latest:
-        return
-    ordered = [latest[key] for key in sorted(latest)]
     rows = [
         {
             "program_id": p.program_id,
@@ -363,27 +387,27 @@ def enqueue(session: Session, pushes: Sequence[Push]) -> None:
             "body": json_text(p.body),
             "delay": p.delay,
         }
-        for p in ordered
+        for _, p in sorted(latest.items(), key=lambda one: one[0])
     ]
-    run(
-        session,
-        f"""INSERT INTO deliveries (program_id, channel_id, direction, topic, key, subject, source, priority,
-                                    body, body_hash, due_at)
-            SELECT r.program_id, r.channel_id, 'outbound', r.topic, r.key, r.subject, 'hub', r.priority,
-                   convert_to(r.body, 'UTF8'), sha256(convert_to(r.body, 'UTF8')), clock_timestamp() + r.delay
-            FROM {unnest(_PUSH)}
-            ON CONFLICT (channel_id, direction, key) DO UPDATE SET
-                topic = excluded.topic, body = excluded.body, body_hash = excluded.body_hash,
-                priority = least(excluded.priority, deliveries.priority),
-                generation = deliveries.generation + 1,
-                state = CASE WHEN deliveries.state = 'working' THEN 'working' ELSE 'due' END,
-                due_at = CASE WHEN deliveries.state = 'due'
-                              THEN least(deliveries.due_at, excluded.due_at) ELSE excluded.due_at END,
-                attempts = CASE WHEN deliveries.state = 'working' THEN deliveries.attempts ELSE 0 END,
-                lost = CASE WHEN deliveries.state = 'working' THEN deliveries.lost ELSE 0 END,
-                outcome = NULL, reason = NULL, fault = NULL, code = NULL, detail = NULL, finished_at = NULL""",
-        arrays(_PUSH, rows),
-    )
+    return arrays(_PUSH, rows)
+
+
+ENQUEUED = f"""INSERT INTO deliveries (program_id, channel_id, direction, topic, key, subject, source, priority,
+                            body, body_hash, due_at)
+    SELECT r.program_id, r.channel_id, 'outbound', r.topic, r.key, r.subject, 'hub', r.priority,
+           convert_to(r.body, 'UTF8'), sha256(convert_to(r.body, 'UTF8')), clock_timestamp() + r.delay
+    FROM {unnest(_PUSH)}
+    ON CONFLICT (channel_id, direction, key) DO UPDATE SET
+        topic = excluded.topic, body = excluded.body, body_hash = excluded.body_hash,
+        priority = least(excluded.priority, deliveries.priority),
+        generation = deliveries.generation + 1,
+        state = CASE WHEN deliveries.state = 'working' THEN 'working' ELSE 'due' END,
+        due_at = CASE WHEN deliveries.state = 'due'
+                      THEN least(deliveries.due_at, excluded.due_at) ELSE excluded.due_at END,
+        attempts = CASE WHEN deliveries.state = 'working' THEN deliveries.attempts ELSE 0 END,
+        lost = CASE WHEN deliveries.state = 'working' THEN deliveries.lost ELSE 0 END,
+        outcome = NULL, reason = NULL, fault = NULL, code = NULL, detail = NULL, finished_at = NULL"""
+"""Makes pushes due; it can be a part of another statement."""
 
 
 # --- housekeeping --------------------------------------------------------------------------------

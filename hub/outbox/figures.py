@@ -25,6 +25,11 @@ class Figures:
     """Direction -> seconds since the oldest one fell due; 0: nothing is."""
     channels: Mapping[tuple[str, str], int]
     """(kind, active | paused | down | disconnected) -> channels."""
+    asked: Mapping[str, tuple[float, int]]
+    """Kind -> seconds since the active channel that waits longest was asked to the end for what changed, and how many
+    active channels are not well."""
+    asked_for: Mapping[str, int]
+    """seen, found, missed -> messages that asking has brought so far: all, news, news that nothing had told of."""
     quarantined: int
     created: Mapping[str, int]
     """deliveries, entries, transactions -> the last number given: grows with each, with gaps."""
@@ -33,7 +38,13 @@ class Figures:
 def read(session: Session) -> Figures:
     """All figures, along indexes."""
     return Figures(
-        _open(session), _oldest(session), _channels(session), _quarantined(session), _created(session)
+        _open(session),
+        _oldest(session),
+        _channels(session),
+        _asked(session),
+        _asked_for(session),
+        _quarantined(session),
+        _created(session),
     )
 
 
@@ -72,6 +83,25 @@ def _channels(session: Session) -> dict[tuple[str, str], int]:
                   AS status, count(*) AS n FROM channels GROUP BY 1, 2""",
     )
     return {(row.kind, row.status): row.n for row in rows}
+
+
+def _asked(session: Session) -> dict[str, tuple[float, int]]:
+    rows = run(
+        session,
+        """SELECT c.kind, coalesce(extract(epoch FROM clock_timestamp() - min(k.asked_at)), 0) AS seconds,
+                  count(*) FILTER (WHERE k.watch_ok = false) AS ill
+           FROM connections k JOIN channels c ON c.id = k.channel_id WHERE c.status = 'active' GROUP BY 1""",
+    )
+    return {row.kind: (float(max(row.seconds, 0)), row.ill) for row in rows}
+
+
+def _asked_for(session: Session) -> dict[str, int]:
+    row = run(
+        session,
+        """SELECT coalesce(sum(seen), 0) AS seen, coalesce(sum(found), 0) AS found, coalesce(sum(missed), 0) AS missed
+           FROM connections""",
+    )[0]
+    return {name: int(number) for name, number in row._mapping.items()}
 
 
 def _quarantined(session: Session) -> int:

@@ -42,7 +42,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         if value:
             yield path, ", ".join(sorted(str(one) for one in value))
     elif value is not None:
-        yield path, str(value)
+        yield path, str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _natural(path: str) -> tuple[tuple[int, str], ...]:

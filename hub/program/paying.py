@@ -22,16 +22,19 @@ class Quote:
 
 
 def quote(
-    terms: PointsAsMoney, *, asked: int, balance: int, currency: str, bill: int | None = None
-) -> Quote:
-    """The most of `asked` points that the rules, the balance and the bill (minor units, with tax and
-    shipping; None: not known) allow. Changes nothing; 0 points say why."""
+    terms: PointsAsMoney, *, asked: int, balance: int, currency: str, bill: int | None = None,
+    today: int | None = None,
+) -> Quote:  # fmt: skip
+    """The most of `asked` points that the rules, the balance, the bill (minor units, with tax and shipping;
+    None: not known) and what may still be used `today` allow. Changes nothing; 0 points say why."""
     worth = terms.worth_in(currency)
     if worth is None:
         return Quote(0, 0, "currency_has_no_worth")
     if balance < terms.least_balance:
         return Quote(0, 0, "balance_too_small")
     usable, why = _usable(terms, asked, balance, _most_off(terms, currency, bill), worth)
+    if today is not None and today < usable:
+        usable, why = today, "limit_of_today_reached"
     usable -= usable % terms.step
     off = int(usable * worth // terms.points)
     if usable < terms.least or off < terms.least_off.get(currency, 0) or not off:

@@ -46,6 +46,8 @@ class Order:
     currency: str
     bill: int
     """What is left of it, minor units with tax and shipping."""
+    for_tiers: bool = field(default=False, repr=False)
+    """It was brought in to count for tiers alone: an order before others, and rewarded with nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def reward(
 
 
 def _qualifies(terms: Referral, referred_at: datetime, order: Order) -> bool:
-    if order.placed_at < referred_at:
+    if order.for_tiers or order.placed_at < referred_at:
         return False
     if terms.within_days is not None and order.placed_at >= referred_at + timedelta(
         days=terms.within_days

@@ -256,6 +256,8 @@ class TillSchema(_Strict):
     redemptions_per_hour = _most()
     points_per_hour = _most()
     claims_per_hour = _most()
+    own_redemptions = _choice("tell", "refuse", default="tell")
+    own_sales = _choice("tell", "refuse", default="tell")
 
 
 class PayingSchema(_Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,14 @@ from hub.program.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """A version that no other comes after: as versions never change, it stands for all before it."""
+
+    number: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One merchant's programme, the tenant."""
 
@@ -32,10 +40,21 @@ class Program:
     region: str
     locale: str
     starts_at: datetime
+    newest: Newest | None = field(default=None, compare=False)
+    """Its newest version a moment ago, where whoever read it asked: what is known of it by this process needs
+    no look."""
 
 
 class VersionRefused(Exception):
     """The version cannot take effect then; the message is a sentence."""
+
+
+class Overtaken(Exception):
+    """Somebody made version `number` since the draft was begun."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"version {number} is newer")
+        self.number = number
 
 
 _COLUMNS = "id, public_id, slug, name, currency, time_zone, region, locale, starts_at"
@@ -109,9 +128,11 @@ def add_version(
     effective_from: datetime,
     now: datetime,
     actor: str,
+    base: int | None = None,
 ) -> int:
     """A new version. It cannot take effect in the past (rules.md B1): what was sold stays judged by
-    what was in force. Raises `VersionRefused` and `DocumentRefused`."""
+    what was in force. Raises `VersionRefused`, `DocumentRefused`, and `Overtaken` where there is a version
+    newer than `base`, the newest that its author knew."""
     if effective_from < now:
         raise VersionRefused(
             _(
@@ -119,24 +140,76 @@ def add_version(
                 time=effective_from.isoformat(),
             )
         )
+    run(session, "SELECT 1 FROM programs WHERE id = :id FOR NO KEY UPDATE", {"id": program.id})
     number: int = run(
         session,
         "SELECT coalesce(max(number), 0) + 1 AS number FROM program_versions WHERE program_id = :id",
         {"id": program.id},
     )[0].number
+    if base is not None and base != number - 1:
+        raise Overtaken(number - 1)
     _insert_version(session, program, number, effective_from, document, actor)
     return number
 
 
 def versions(session: Session, program: Program) -> list[Rules]:
-    """All versions' rules, oldest first; parsed once per process, they never change."""
+    """All versions' rules, oldest first; read and parsed once per process, they never change."""
     rows = run(
         session,
-        """SELECT number, effective_from, CAST(document AS text) AS document FROM program_versions
+        """SELECT id, number, effective_from, created_at FROM program_versions
            WHERE program_id = :id ORDER BY effective_from, number""",
         {"id": program.id},
     )
-    return [_parsed(r.number, r.effective_from, program.time_zone, r.document) for r in rows]
+    keys = [_Version(program.public_id, row.number, row.created_at) for row in rows]
+    found = {key: rules for key in keys if (rules := _known.get(key)) is not None}
+    texts = _texts(session, [row.id for row, key in zip(rows, keys, strict=True) if key not in found])
+    for row, key in zip(rows, keys, strict=True):
+        if row.id in texts:
+            found[key] = _parsed(row.number, row.effective_from, program.time_zone, texts[row.id])
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    _known.update(found)
+    everything = [found[key] for key in keys]
+    if len(_histories) > _MOST_KNOWN:
+        _histories.clear()
+    if keys:
+        _histories[max(keys, key=lambda key: key.number)] = everything
+    return everything
+
+
+def history(session: Session, program: Program) -> list[Rules]:
+    """The same for a program that was read a moment ago with its newest version: asked of the database only
+    where this process does not know them. A version cannot take effect in the past, so nothing that is judged
+    now depends on that moment."""
+    if program.newest is not None:
+        newest = _Version(program.public_id, program.newest.number, program.newest.created_at)
+        known = _histories.get(newest)
+        if known is not None:
+            return known
+    return versions(session, program)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version wherever it is stored: programmes of the same row number in two databases are not one."""
+
+    program: str
+    number: int
+    created_at: datetime
+
+
+_known: dict[_Version, Rules] = {}
+_histories: dict[_Version, list[Rules]] = {}
+"""The newest version -> all of them, in the order of their effect."""
+_MOST_KNOWN = 1024
+
+
+def _texts(session: Session, ids: list[int]) -> dict[int, str]:
+    """The documents of these rows."""
+    if not ids:
+        return {}
+    sql = "SELECT id, CAST(document AS text) AS document FROM program_versions WHERE id = ANY(:ids)"
+    return {row.id: row.document for row in run(session, sql, {"ids": ids})}
 
 
 @lru_cache(maxsize=256)

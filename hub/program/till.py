@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,12 @@ class Till:
     """Spent through one cashier, in any sixty minutes."""
     claims_per_hour: int | None = None
     """Guests' orders that one cashier gives to members, in any sixty minutes."""
+    own_redemptions: Literal["tell", "refuse"] = "tell"
+    """Whether a person of the staff may redeem points of their own at a till where they are the cashier: it is
+    told, or refused."""
+    own_sales: Literal["tell", "refuse"] = "tell"
+    """Whether a sale that a person of the staff rings up for themselves gives what any sale gives, and is told, or
+    gives nothing."""
 
     @property
     def counts_redemptions(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from hub.bulk import json_text, run
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.program.returning import Bill, kept
@@ -42,8 +43,29 @@ class Costs:
         further = sum(prices[1:]) if takes else 0
         step = {"code": "code_used_again", "points": "0", "uses": len(uses)}
         members = set(self._bring(voucher, voucher.again, voucher.again_subject, further, step))
+        absorbs = policy_of(voucher, rules) == "absorb"
+        self._absorb(voucher, (sum(prices[1:]) if spent else sum(prices)) if absorbs else 0)
         grace = timedelta(days=rules.grace_days) if rules.grace_days else None
         return members | self.price(voucher, wanted, refunded=bool(uses), grace=grace)
+
+    def _absorb(self, voucher: Voucher, wanted: int) -> None:
+        """What the shop bears, as a target: further uses, or all of a code that was used after its points
+        had come back (E2). No member's points move; the difference is a line of the redemption's
+        history, and the lines' sum is what the shop bears."""
+        if wanted == voucher.absorbed:
+            return
+        run(
+            self.session,
+            """INSERT INTO redemption_events (program_id, redemption_id, event, actor, detail)
+               VALUES (:program, :redemption, 'absorbed', :actor, CAST(:detail AS jsonb))""",
+            {
+                "program": self.program_id,
+                "redemption": voucher.redemption_id,
+                "actor": ACTOR,
+                "detail": json_text({"points": wanted - voucher.absorbed}),
+            },
+        )
+        voucher.absorbed = wanted
 
     def price(
         self, voucher: Voucher, wanted: int, *, refunded: bool, grace: timedelta | None

@@ -24,13 +24,21 @@ from hub.redemption.voucher import Voucher
 AT_ONCE = 100
 FEED_WAIT = timedelta(hours=6)
 """How long after its last moment a code may still turn up in an order: longer than channels repeat a
-message that was not answered."""
+message that was not answered. Of channels that cannot be asked."""
+ASKED_WAIT = timedelta(hours=1)
+"""A channel that is asked what changed has told of a code's last moment once it was asked to the end so long
+after it: longer than a round of asking takes, and than clocks differ."""
 UNREAD_WAIT = timedelta(days=7)
-"""A message from before that cannot be read holds up expired codes no longer than this."""
+"""No longer hold up expired codes a message from before that cannot be read, or a channel that does not answer."""
 
 _UNCONFIRMED = """EXISTS (SELECT 1 FROM voucher_channels vc JOIN channels c ON c.id = vc.channel_id
                   WHERE vc.voucher_id = v.id AND vc.state <> 'revoked' AND c.status <> 'disconnected')"""
-_MAY_TELL = """v.state = 'expiring' AND (v.expires_at > :heard OR v.expires_at > :unread AND EXISTS (
+_MAY_TELL = """v.state = 'expiring' AND (EXISTS (
+                   SELECT 1 FROM channels c LEFT JOIN connections k ON k.channel_id = c.id
+                   WHERE c.program_id = v.program_id AND c.status <> 'disconnected'
+                     AND CASE WHEN k.asked_at IS NULL THEN v.expires_at > :heard
+                              ELSE v.expires_at > :unread AND k.asked_at <= v.expires_at + :asked END)
+               OR v.expires_at > :unread AND EXISTS (
                    SELECT 1 FROM channels c JOIN deliveries d ON d.channel_id = c.id
                    WHERE c.program_id = v.program_id AND c.status <> 'disconnected' AND d.direction = 'inbound'
                      AND d.state IN ('due', 'working', 'waiting', 'failed', 'parked')
@@ -149,4 +157,4 @@ def _spend(session: Session, program_id: int, voucher: Voucher, state: str, even
 def _marks(now: datetime | None) -> dict[str, object]:
     """The moments of the watermark. Without a clock of the caller's own it is today's."""
     at = now or datetime.now(UTC)
-    return {"heard": at - FEED_WAIT, "unread": at - UNREAD_WAIT, "wait": FEED_WAIT}
+    return {"heard": at - FEED_WAIT, "unread": at - UNREAD_WAIT, "wait": FEED_WAIT, "asked": ASKED_WAIT}

@@ -55,6 +55,19 @@ def check_member(
 ) -> None:
     """What one member may have, the redemption that is being made among them: asked under the lock of
     the member's account. Raises `NotOffered`."""
+    _refuse(session, program_id, member_id, reward, now, zone, more=0)
+
+
+def refuse_one_more(
+    session: Session, program_id: int, member_id: int, reward: Reward, now: datetime, zone: str
+) -> None:
+    """The same before it is made, without a lock: for whoever only asks."""
+    _refuse(session, program_id, member_id, reward, now, zone, more=1)
+
+
+def _refuse(
+    session: Session, program_id: int, member_id: int, reward: Reward, now: datetime, zone: str, *, more: int
+) -> None:  # fmt: skip
     if reward.per_member is None and reward.per_day is None:
         return
     day = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -72,9 +85,9 @@ def check_member(
             "next": day + timedelta(days=1),
         },
     )[0]
-    if reward.per_member is not None and row.n > reward.per_member:
+    if reward.per_member is not None and row.n + more > reward.per_member:
         raise NotOffered("limit_reached")
-    if reward.per_day is not None and row.today > reward.per_day:
+    if reward.per_day is not None and row.today + more > reward.per_day:
         raise NotOffered("limit_of_today_reached")
 
 
@@ -83,6 +96,12 @@ def check_points(
 ) -> None:
     """So many points at most one member pays with on one day, those of the redemption that is being made
     among them: asked under the lock of the member's account. Raises `NotOffered`."""
+    if paid_today(session, program_id, member_id, now, zone) > most:
+        raise NotOffered("limit_of_today_reached")
+
+
+def paid_today(session: Session, program_id: int, member_id: int, now: datetime, zone: str) -> int:
+    """So many points a member has paid with on the programme's day, those that are held among them."""
     day = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
     row = run(
         session,
@@ -92,8 +111,7 @@ def check_points(
              AND coalesce(m.alias_of, m.id) = (SELECT coalesce(alias_of, id) FROM members WHERE id = :member)""",
         {"program": program_id, "member": member_id, "day": day, "next": day + timedelta(days=1)},
     )[0]
-    if row.points > most:
-        raise NotOffered("limit_of_today_reached")
+    return int(row.points)
 
 
 def _taken(session: Session, program_id: int, reward: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,7 +13,7 @@ from hub.bulk import run
 from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints
 from hub.program.rewards import Reward
-from hub.redemption.orders import Deed, KeyReused, NoSuchRedemption, Order, Redeemed
+from hub.redemption.orders import KeyReused, NoSuchRedemption, Order, Redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +23,6 @@ class Opened:
     id: int
     public_id: str
     account_id: int
-
-
-def is_used(session: Session, program_id: int, key: str | None) -> bool:
-    """Whether a redemption was made under this key."""
-    if key is None:
-        return False
-    sql = "SELECT 1 FROM redemptions WHERE program_id = :program AND idempotency_key = :key"
-    return bool(run(session, sql, {"program": program_id, "key": key}))
 
 
 def earlier(session: Session, order: Order, digest: str) -> Redeemed:
@@ -77,16 +68,23 @@ def insert(
     now: datetime,
     until: datetime | None = None,
 ) -> Opened | None:
-    """The redemption's row, or None when the key was used before (waiting for whoever holds it). Raises
+    """The redemption's row, where points are only held with the first line of its history; None when the key was
+    used before (waiting for whoever holds it). Raises
     `NotEnoughPoints` where the member has no account."""
     rows = run(
         session,
-        """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,
-                                    state, idempotency_key, input_hash, actor, created_at, currency, hold_until)
-           SELECT :public_id, :program, a.id, :member, :reward, CAST(:terms AS jsonb), :points, :state, :key,
-                  :digest, :actor, :now, :currency, :until
-           FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id) WHERE m.id = :member
-           ON CONFLICT (program_id, idempotency_key) DO NOTHING RETURNING id, public_id, account_id""",
+        """WITH made AS (
+               INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points,
+                                        state, idempotency_key, input_hash, actor, created_at, currency, hold_until)
+               SELECT :public_id, :program, a.id, :member, :reward, CAST(:terms AS jsonb), :points, :state, :key,
+                      :digest, :actor, :now, :currency, :until
+               FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id) WHERE m.id = :member
+               ON CONFLICT (program_id, idempotency_key) DO NOTHING RETURNING id, public_id, account_id
+           ), noted AS (
+               INSERT INTO redemption_events (program_id, redemption_id, event, actor)
+               SELECT :program, id, 'held', :actor FROM made WHERE :state = 'held'
+           )
+           SELECT * FROM made""",
         {
             "public_id": new_id("red"),
             "program": order.program_id,
@@ -105,6 +103,11 @@ def insert(
     )
     if rows:
         return Opened(**rows[0]._mapping)
+    _refuse_without_account(session, order, reward)
+    return None
+
+
+def _refuse_without_account(session: Session, order: Order, reward: Reward) -> None:
     if not run(
         session,
         """SELECT 1 FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
@@ -112,23 +115,6 @@ def insert(
         {"member": order.member_id},
     ):
         raise NotEnoughPoints(reward.cost, 0, 0, None)
-    return None
-
-
-def note(session: Session, who: Order | Deed, redemption_id: int, events: Sequence[str]) -> None:
-    """Into the redemption's history, in this order."""
-    run(
-        session,
-        """INSERT INTO redemption_events (program_id, redemption_id, event, actor)
-           SELECT :program, :id, e.event, :actor
-           FROM unnest(CAST(:events AS text[])) WITH ORDINALITY AS e(event, n) ORDER BY e.n""",
-        {
-            "program": who.program_id,
-            "id": redemption_id,
-            "events": list(events),
-            "actor": who.actor,
-        },
-    )
 
 
 def last_event(session: Session, program_id: int, public_id: str) -> str:

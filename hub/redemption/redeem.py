@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from hub.ledger import commands
 from hub.ledger.commands import NotEnoughPoints
 from hub.outbox.channels import Channel
 from hub.program.rewards import Reward
 from hub.program.rules import Rules
 from hub.redemption import records, taking
+from hub.redemption.asking import ask
 from hub.redemption.issuing import Bought, Issued, issue
 from hub.redemption.limits import lock_stock
 from hub.redemption.orders import (
@@ -26,7 +26,7 @@ from hub.redemption.orders import (
     Payment,
     Redeemed,
 )
-from hub.redemption.records import Opened, find, is_used
+from hub.redemption.records import Opened, find
 from hub.redemption.wanted import wanted
 from hub.transactions import standing
 
@@ -40,7 +40,6 @@ __all__ = [
     "Payment",
     "Redeemed",
     "find",
-    "is_used",
     "redeem",
     "redeem_several",
 ]
@@ -50,31 +49,25 @@ def redeem(session: Session, order: Order, rules: Rules, channels: Iterable[Chan
     """Spend points on a reward and plan its code for every channel.
 
     Raises `NoSuchReward`, `NotPayable`, `NotOffered` (limits, stock, validity, tier), `NotEnoughPoints`
-    and `KeyReused`; whatever it refuses with, nothing was changed. The same key again answers with the
+    and `KeyReused`; whatever it refuses with, the caller rolls back. The same key again answers with the
     first redemption.
     """
     digest = order.digest()
-    if is_used(session, order.program_id, order.key):
+    asked = ask(session, order)
+    if asked.used:
         return records.earlier(session, order, digest)  # also when the reward is offered no more
-    now = order.now or commands.moment(session)
-    reward = wanted(session, order, rules, now)
-    try:
-        taking.refuse_early(session, order, reward, now)
-    except NotEnoughPoints:
-        if is_used(session, order.program_id, order.key):  # by another process, a moment ago
-            return records.earlier(session, order, digest)
-        raise
-    with session.begin_nested():
-        lock_stock(session, order.program_id, reward)
-        taking.open_account(session, order, reward)
-        opened = records.insert(session, order, reward, state="committed", digest=digest, now=now)
-        if opened is not None:
-            issued = _issue(session, order, reward, opened, rules, channels, now)
-            taking.take(session, order, reward, opened, rules, now)
-            taking.give_credit(session, order, order.member_id, opened.id, reward.credit)
-            standing.look_again(session, rules, [order.member_id])
-            return _redeemed(order, reward, opened, issued)
-    return records.earlier(session, order, digest)
+    reward = wanted(session, order, rules, asked)
+    asked.refuse_early(reward.cost)
+    lock_stock(session, order.program_id, reward)
+    taking.open_account(session, order, reward)
+    opened = records.insert(session, order, reward, state="committed", digest=digest, now=asked.now)
+    if opened is None:
+        return records.earlier(session, order, digest)
+    issued = _issue(session, order, reward, opened, rules, channels, asked.now)
+    taking.take(session, order, reward, opened, rules, asked.now)
+    taking.give_credit(session, order, order.member_id, opened.id, reward.credit)
+    standing.look_again(session, rules, [order.member_id])
+    return _redeemed(order, reward, opened, issued)
 
 
 def redeem_several(
@@ -84,16 +77,15 @@ def redeem_several(
     them together."""
     known = list(channels)
     done: list[Redeemed] = []
-    with session.begin_nested():
-        for number in range(1, quantity + 1):
-            key = order.key if order.key is None or number == 1 else f"{order.key}#{number}"
-            try:
-                one = redeem(session, replace(order, key=key, quantity=quantity), rules, known)
-            except NotEnoughPoints as refused:
-                spent = sum(other.points for other in done)
-                needed, available = refused.needed * quantity, refused.available + spent
-                raise NotEnoughPoints(needed, available, refused.pending, refused.vests_at) from None
-            done.append(one)
+    for number in range(1, quantity + 1):
+        key = order.key if order.key is None or number == 1 else f"{order.key}#{number}"
+        try:
+            one = redeem(session, replace(order, key=key, quantity=quantity), rules, known)
+        except NotEnoughPoints as refused:
+            spent = sum(other.points for other in done)
+            needed, available = refused.needed * quantity, refused.available + spent
+            raise NotEnoughPoints(needed, available, refused.pending, refused.vests_at) from None
+        done.append(one)
     return done
 
 
@@ -102,10 +94,9 @@ def _issue(
     channels: Iterable[Channel], now: datetime,
 ) -> Issued:  # fmt: skip
     """Its code, before anybody has to wait for the account: a refusal undoes it."""
-    bought = Bought(order.program_id, opened.id, order.member_id, reward.terms())
-    issued = issue(session, bought, rules.code_prefix, channels, now)
-    records.note(session, order, opened.id, ["held", "committed"])
-    return issued
+    events = ("held", "committed")
+    bought = Bought(order.program_id, opened.id, order.member_id, reward.terms(), order.actor, events)
+    return issue(session, bought, rules.code_prefix, channels, now)
 
 
 def _redeemed(order: Order, reward: Reward, opened: Opened, issued: Issued) -> Redeemed:

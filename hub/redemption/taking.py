@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from hub.bulk import run
 from hub.ledger import commands
 from hub.ledger.accounts import open_accounts
-from hub.ledger.commands import UNKNOWN, Command, NotEnoughPoints
+from hub.ledger.commands import Command
 from hub.members.view import root_of
 from hub.program.paying import Quote
 from hub.program.rewards import Reward
@@ -26,36 +26,6 @@ def open_account(session: Session, order: Order, reward: Reward) -> None:
     """A member who never had points may spend store credit, or nothing."""
     if order.credit is not None or not reward.cost:
         open_accounts(session, order.program_id, [root_of(session, order.member_id)])
-
-
-def refuse_early(session: Session, order: Order, reward: Reward, now: datetime) -> None:
-    """Raise `NotEnoughPoints` where the points are not there already, before anything is written and
-    anybody is locked out: of a thousand who want the same points most are answered here. Who passes is
-    asked again under the lock."""
-    credit = order.credit
-    whose = "a.holder_id = root.id AND a.currency = :currency" if credit else "a.member_id = root.id"
-    row = run(
-        session,
-        f"""SELECT coalesce(sum(l.remaining) FILTER (WHERE l.is_open), 0) AS available,
-                   coalesce(sum(l.remaining) FILTER (WHERE l.is_pending), 0) AS pending,
-                   min(l.available_at) FILTER (WHERE l.is_pending AND l.available_at < :unknown) AS vests_at
-            FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
-            JOIN accounts a ON {whose}
-            CROSS JOIN LATERAL (
-                SELECT l.remaining, l.available_at, l.available_at > s.at AS is_pending,
-                       l.available_at <= s.at AND (l.expires_at IS NULL OR l.expires_at > s.at) AS is_open
-                FROM lots l, (SELECT greatest(:now, a.last_recorded_at) AS at) s
-                WHERE l.account_id = a.id AND l.remaining > 0) l
-            WHERE m.id = :member""",
-        {
-            "member": order.member_id,
-            "now": now,
-            "unknown": UNKNOWN,
-            **({"currency": credit.currency} if credit else {}),
-        },
-    )[0]
-    if row.available < reward.cost:
-        raise NotEnoughPoints(reward.cost, int(row.available), int(row.pending), row.vests_at)
 
 
 def take(
@@ -81,7 +51,7 @@ def give_credit(
         command = Command(
             who.program_id,
             member_id,
-            reference=f"credit:red:{redemption_id}:{currency}",
+            reference=f"redeemed:{redemption_id}:{currency}",
             actor=who.actor,
             chain_key=who.chain_key,
             now=who.now,

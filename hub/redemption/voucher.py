@@ -52,6 +52,8 @@ class Voucher:
     """The redemption itself: its points, less those that came back."""
     again: Spent = field(default_factory=Spent)
     """Further uses of the code."""
+    absorbed: int = 0
+    """What the shop bears by now of uses that nobody pays for: the sum of its lines in the history."""
     present: set[int] = field(default_factory=set)
     """The sales that used it before this batch."""
 
@@ -99,10 +101,18 @@ def _load_present(session: Session, vouchers: Sequence[Voucher]) -> None:
     by_id = {v.id: v for v in vouchers}
     for row in run(
         session,
-        "SELECT voucher_id, transaction_id FROM voucher_uses WHERE voucher_id = ANY(:ids) AND present",
+        """SELECT voucher_id, transaction_id, 0 AS absorbed FROM voucher_uses
+           WHERE voucher_id = ANY(:ids) AND present
+           UNION ALL
+           SELECT v.id, NULL, CAST(sum(CAST(e.detail->>'points' AS bigint)) AS bigint)
+           FROM vouchers v JOIN redemption_events e ON e.redemption_id = v.redemption_id AND e.event = 'absorbed'
+           WHERE v.id = ANY(:ids) GROUP BY v.id""",
         {"ids": sorted(by_id)},
     ):
-        by_id[row.voucher_id].present.add(row.transaction_id)
+        if row.transaction_id is None:
+            by_id[row.voucher_id].absorbed = row.absorbed
+        else:
+            by_id[row.voucher_id].present.add(row.transaction_id)
 
 
 def spent(session: Session, program_id: int, subjects: Iterable[str]) -> dict[str, Spent]:

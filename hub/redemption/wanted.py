@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy.orm import Session
 
-from hub.members import view
-from hub.members.switch import is_off
 from hub.program.paying import Quote, quote
 from hub.program.rewards import Reward
 from hub.program.rules import Rules
 from hub.redemption import entitled
+from hub.redemption.asking import Asked
 from hub.redemption.limits import NotOffered
 from hub.redemption.orders import CREDIT, POINTS, NoSuchReward, NotPayable, Order, Payment
 
@@ -19,26 +16,26 @@ _ANY = 2**62
 """A balance that is enough: the hold refuses one that is not, under the account's lock."""
 
 
-def wanted(session: Session, order: Order, rules: Rules, now: datetime) -> Reward:
+def wanted(session: Session, order: Order, rules: Rules, asked: Asked) -> Reward:
     """The reward at what it costs this member. Raises `NoSuchReward`, `NotPayable` and `NotOffered`.
     Asked before any lock is taken."""
-    reward = _as_money(session, order, rules, now) if order.payment else rules.rewards.get(order.reward)
+    reward = _as_money(order, rules, asked) if order.payment else rules.rewards.get(order.reward)
     if reward is None:
         raise NoSuchReward(order.reward)
-    if is_off(session, order.member_id):
+    if asked.off:
         raise NotOffered("account_disabled")
     if reward.every_order and order.brought_at is None:
         raise NotOffered("comes_with_orders")
-    why = reward.why_not_at(order.brought_at or now)
+    why = reward.why_not_at(order.brought_at or asked.now)
     if why is not None:
         raise NotOffered(why)
     if order.payment is None and entitled.asks_who(rules, [reward]):
-        them = entitled.stands(session, order.program_id, order.member_id, now)
+        them = entitled.stands(session, order.program_id, order.member_id, asked.now)
         return entitled.for_member(rules, reward, them)
     return reward
 
 
-def _as_money(session: Session, order: Order, rules: Rules, now: datetime) -> Reward | None:
+def _as_money(order: Order, rules: Rules, asked: Asked) -> Reward | None:
     """The reward that points come to as money; whether they are there, the ledger says."""
     paid = order.payment
     if paid is not None and paid.credit:
@@ -47,7 +44,7 @@ def _as_money(session: Session, order: Order, rules: Rules, now: datetime) -> Re
         return None
     clamps = rules.paying.over_balance == "clamp"
     # the hold asks again, under the account's lock
-    balance = int(view.balance(session, order.member_id, now)["available"]) if clamps else _ANY
+    balance = asked.available if clamps else _ANY
     found = quote(
         rules.paying, asked=paid.points, balance=balance, currency=paid.currency, bill=paid.bill
     )

@@ -73,7 +73,8 @@ def _give(runtime: Runtime, session: Session, row: Any, now: datetime) -> str | 
         now=now, brought_at=row.placed_at,
     )  # fmt: skip
     try:
-        made = redeem(session, order, rules, known)
+        with session.begin_nested():  # the order is noted as looked at, whatever is refused
+            made = redeem(session, order, rules, known)
     except (NotOffered, NoSuchReward):
         return None
     if not made.repeated:

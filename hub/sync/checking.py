@@ -5,7 +5,7 @@ A channel is only asked; what is to be changed there goes through the outbox lik
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,32 @@ def places(
             {"after": after, "program": program_id, "working": sorted(WORKING), "limit": limit},
         )
     return [Place(**row._mapping) for row in rows]
+
+
+_MARK = "codes_checked"
+"""Where the sweeper's asking has come to: a row, so that a hub that is started anew goes on there."""
+
+
+def next_places(runtime: Runtime, limit: int) -> list[Place]:
+    """The places whose turn it is; from the beginning again after the last."""
+    with runtime.sessions() as session:
+        rows = run(session, "SELECT place FROM marks WHERE name = :name", {"name": _MARK})
+    return places(runtime, after=rows[0].place if rows else 0, limit=limit)
+
+
+def checked(runtime: Runtime, found: Sequence[Place], limit: int) -> None:
+    """These were asked about. The last code of a full page may have more places: it comes again."""
+    upto = 0
+    if len(found) == limit:
+        last, first = found[-1].voucher_id, found[0].voucher_id
+        upto = last if last == first else last - 1
+    with runtime.sessions.begin() as session:
+        run(
+            session,
+            """INSERT INTO marks (name, place) VALUES (:name, :place)
+               ON CONFLICT (name) DO UPDATE SET place = excluded.place""",
+            {"name": _MARK, "place": upto},
+        )
 
 
 def check(runtime: Runtime, place: Place, *, repair: bool) -> Finding | None:

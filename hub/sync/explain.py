@@ -69,6 +69,8 @@ NEXT_WORDS: Mapping[str, str] = {
     "sale": "Nothing to press: it is applied by itself when its order comes.",
     "lookup": "Nothing to press: it goes on by itself when the shop has answered.",
     "fetch": "Nothing to press: it goes on by itself when the shop has answered.",
+    "history": "Nothing to press here: the channel's page of older orders says what they would come to, "
+    "and brings them in.",
     "review": "Approve or decline its order; it goes on by itself then.",
     "merchant": "Correct the channel's settings, then replay it.",
     "channel": "We have stopped trying. When the channel works again, replay it.",

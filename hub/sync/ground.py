@@ -14,7 +14,7 @@ from hub.outbox.channels import Channel
 from hub.program import store
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
-from hub.transactions.judge import Situation
+from hub.transactions.judge import History, Situation
 from hub.transactions.post import Ground
 
 
@@ -39,13 +39,21 @@ def ground_of(
         known,
         traits={i: channels.traits(connector) for i, connector in folded.items()},
         situations={
-            i: Situation(versions, program.starts_at, kinds, c.kind, c.public_id)
+            i: Situation(versions, program.starts_at, kinds, c.kind, c.public_id, history_of(c))
             for i, c in known.items()
         },
         readers={i: connector.normaliser_version for i, connector in connectors.items()},
         chain_key=runtime.chain_key,
         actor=actor,
     )
+
+
+def history_of(channel: Channel) -> History | None:
+    """What the sales count for that a channel had before it was connected, where somebody said so."""
+    begins, until, counts = channel.history_from, channel.history_until, channel.history_counts
+    if begins is None or until is None or counts is None:
+        return None
+    return History(begins, until, "tiers" if counts == "tiers" else "points")
 
 
 def _everywhere(runtime: Runtime, known: Mapping[int, Channel]) -> dict[int, type[Connector]]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -33,6 +32,8 @@ from hub.program import store
 from hub.redemption import uses
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
+from hub.sync import forgetting, leaving_shops, privacy
+from hub.sync.again import again, is_too_large
 from hub.sync.ground import ground_of
 from hub.sync.understand import Understood, understand
 from hub.transactions.post import (
@@ -58,11 +59,6 @@ WAITING_AT_ONCE = 1000
 
 LOCKED_WAITS = timedelta(seconds=10)
 """When a message whose rows somebody holds is tried again."""
-
-T = TypeVar("T")
-
-AGAIN = 5
-"""How often a batch is tried again when another one came between."""
 
 
 def drain(
@@ -110,7 +106,7 @@ def _process_program(runtime: Runtime, program_id: int, batch: Sequence[Claimed]
     except (*AWAY, RootChanged, Collision) as error:
         # the database is away, a row is locked for long, others are faster: no fault of the messages
         away = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
-        if away or (len(batch) == 1 and not _is_too_large(error)):
+        if away or (len(batch) == 1 and not is_too_large(error)):
             _hand_back(runtime, batch, error)
             return
         if len(batch) == 1:
@@ -132,29 +128,8 @@ def _try(runtime: Runtime, program_id: int, batch: Sequence[Claimed]) -> None:
     started = time.monotonic()
     with runtime.sessions() as session:
         work = Batch.read(runtime, session, program_id, batch)
-    directory = _again(runtime, work.meet)
-    _again(runtime, lambda session: work.post(session, directory, started))
-
-
-def _again(runtime: Runtime, step: Callable[[Session], T]) -> T:
-    """The step in a transaction of its own."""
-    for attempt in range(AGAIN):
-        try:
-            with runtime.sessions.begin() as session:
-                return step(session)
-        except (Collision, RootChanged, *AWAY) as error:
-            # a deadlock or a lock time-out is an OperationalError too: nothing was written
-            if attempt == AGAIN - 1 or _is_too_large(error):
-                raise
-            time.sleep(0.02 * 2**attempt)
-    raise AssertionError
-
-
-def _is_too_large(error: Exception) -> bool:
-    """A limit of the database that the message itself breaks (class 54), which no waiting mends:
-    https://www.postgresql.org/docs/current/errcodes-appendix.html"""
-    found = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return isinstance(found, str) and found.startswith("54")
+    directory = again(runtime, work.meet)
+    again(runtime, lambda session: work.post(session, directory, started))
 
 
 def _hand_back(runtime: Runtime, batch: Sequence[Claimed], error: Exception) -> None:
@@ -281,7 +256,7 @@ def _read_again(
     for delivery in deliveries.read(session, ids) if ids else ():
         again = understand(connectors[delivery.channel_id], delivery)
         again.arrivals = [a for a in again.arrivals if a.key in keys]
-        if again.fault is None:
+        if again.fault is None and not again.is_forgotten:
             found.append(again)
     return found
 
@@ -326,14 +301,27 @@ class _Posting:
             self.batch.arrivals,
             self.directory,
             also=[*also, *_keys_known(self.batch.understood)],
-            read_again={u.delivery.id for u in [*self.batch.earlier, *good]},
+            read_again={u.delivery.id for u in [*self.batch.earlier, *good] if not u.is_forgotten},
             before_posting=self._lock_vouchers,
         )
         profile.follow(self.session, ground.program_id, _merged(good), _gone(good))
+        self._heed(good)
         touched = self.vouchers.settle(ground.situations, self.batch.channels.values())
         self._tell(transactions.values(), touched)
         self._look_up(good, transactions)
         return transactions
+
+    def _heed(self, understood: Iterable[Understood]) -> None:
+        """Requests to be told or forgotten, and shops that threw the app out."""
+        now = self.batch.runtime.clock()
+        for u in understood:
+            its = self.batch.channels[u.delivery.channel_id]
+            if u.privacy is not None:
+                privacy.answer(self.session, its, u.privacy, now)
+                forgetting.scrub_own(self.session, u.delivery.id)
+            for gone in u.gone:
+                if gone.what == "shop" and not gone.final:
+                    leaving_shops.stop(self.session, its, gone.as_of or u.delivery.received_at, now)
 
     def _lock_vouchers(self, transactions: Mapping[Key, Transaction]) -> set[int]:
         """Vouchers are locked after transactions and before accounts, those of their owners among
@@ -387,6 +375,7 @@ class _Posting:
         asked = [
             self._fetch(u.delivery.channel_id, t.what, t.external_id) for u in understood for t in u.thin
         ]
+        lacking: dict[int, dict[str, None]] = defaultdict(dict)
         for (channel_id, external_id), transaction in transactions.items():
             if transaction.fold is not None and transaction.fold.ambiguous:
                 # two states of one second: an answer of that same second would settle nothing
@@ -394,8 +383,18 @@ class _Posting:
             if transaction.sale is None and self._came_without_sale(transaction):
                 asked.append(self._fetch(channel_id, "sale", external_id))
             if transaction.verdict is not None:
-                asked += [self._fetch(channel_id, "product", p) for p in transaction.verdict.lacks]
+                lacking[channel_id].update(dict.fromkeys(transaction.verdict.lacks))
+        asked += [
+            push for channel_id, products in lacking.items() for push in self._ask(channel_id, products)
+        ]
         deliveries.enqueue(self.session, [p for p in asked if p is not None])
+
+    def _ask(self, channel_id: int, products: Iterable[str]) -> Iterator[Push | None]:
+        """Look-ups of products, as many in one as the channel answers together."""
+        wanted = sorted(products)
+        size = self.batch.runtime.connector_class(self.batch.channels[channel_id].kind).products_at_once
+        for start in range(0, len(wanted), size):
+            yield self._fetch(channel_id, "product", ",".join(wanted[start : start + size]))
 
     @staticmethod
     def _came_without_sale(transaction: Transaction) -> bool:

@@ -34,7 +34,7 @@ from hub.connector import (
 )
 from hub.db import AWAY
 from hub.errors import ChannelDown, Fault, Misconfigured
-from hub.outbox import channels, deliveries
+from hub.outbox import channels, circuit, deliveries, masking
 from hub.outbox.channels import Channel
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost
 from hub.redemption import states
@@ -185,12 +185,7 @@ class _Run:
             )  # fmt: skip
             deliveries.finish(session, [finish], worker=self.runtime.name)
             if not isinstance(order, NotNeeded):
-                run(
-                    session,
-                    """UPDATE channels SET down_until = NULL, down_count = 0, down_code = NULL, down_detail = NULL
-                       WHERE id = :id AND down_count > 0""",
-                    {"id": delivery.channel_id},
-                )
+                circuit.close(session, delivery.channel_id)
 
     def _fail(
         self, delivery: Claimed, fault: Fault, connector: Connector | None, started: float
@@ -234,19 +229,7 @@ class _Run:
         now = self.runtime.clock()
         asked = down.retry_at is not None
         with self.runtime.sessions.begin() as session:
-            row = run(
-                session,
-                """UPDATE channels SET down_code = :code, down_detail = :detail, down_count = down_count
-                       + CASE WHEN down_until > clock_timestamp() THEN 0 ELSE 1 END
-                   WHERE id = :id RETURNING down_count""",
-                {"id": channel.id, "code": down.code, "detail": down.detail},
-            )[0]
-            until = deliveries.pause(row.down_count, now, down.retry_at)
-            run(
-                session,
-                "UPDATE channels SET down_until = greatest(down_until, :until) WHERE id = :id",
-                {"until": until, "id": channel.id},
-            )
+            until = circuit.trip(session, channel.id, down, now)
             finish = deliveries.failure(failed, down, now, counts=not asked, exchanges=exchanges)
             finish = replace(finish, state="due", due_at=until) if asked else finish
             deliveries.finish(session, [finish], worker=self.runtime.name)
@@ -525,18 +508,29 @@ def _mark_failed(session: Session, delivery: Claimed) -> None:
 
 
 def _exchanges(connector: Connector | None) -> list[dict[str, Any]]:
-    if connector is None:
+    """What was asked and answered, as it is stored: without secrets, and without what names or reaches a person."""
+    if connector is None or not connector.channel.http.exchanges:
         return []
+    secrets = _secrets(connector)
     return [
         {
             "method": e.method,
-            "url": e.url,
-            "request": e.request,
+            "url": masking.kept(e.url, secrets),
+            "request": masking.kept(e.request, secrets),
             "status": e.status,
-            "response": e.response,
+            "response": masking.kept(e.response, secrets),
             "milliseconds": e.milliseconds,
         }
         for e in connector.channel.http.exchanges
+    ]
+
+
+def _secrets(connector: Connector) -> list[str]:
+    known, settings = connector.settings_schema().fields, connector.channel.settings
+    return [
+        value
+        for name, value in settings.items()
+        if name in known and known[name].metadata.get("secret") and isinstance(value, str)
     ]
 
 

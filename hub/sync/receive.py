@@ -312,7 +312,13 @@ class Reception:
         channel, connector = self._channel(token)
         inbound = Inbound(connector.topic(headers, body), headers, body, self.runtime.clock(), url)
         try:
-            verdict = connector.verify(inbound)
+            try:
+                verdict = connector.verify(inbound)
+            except BadSignature:
+                # its secret may have changed since it was looked up, and not every shop sends again
+                self._known.pop(token, None)
+                channel, connector = self._channel(token)
+                verdict = connector.verify(inbound)
         except BadSignature as bad:
             return self._refuse(channel, inbound, bad)
         except Fault as fault:

@@ -32,6 +32,7 @@ from hub.outbox.deliveries import Claimed, Finish
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
 from hub.sync import push
+from hub.sync.again import rolled_back
 from hub.sync.process import Batch
 from hub.sync.push import NotNeeded, Order
 from hub.sync.understand import Understood
@@ -48,7 +49,6 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _MOST_BYTES = 32 * 1024 * 1024
 """Messages of one sale that are larger than this together are not rehearsed."""
 _TRIES = 3
-_LIMITS = "SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '3s'"
 
 Kind = Literal["changes", "passes", "right", "waits", "fails", "left_alone", "unsure"]
 """`changes`: points move, or something is sent. `passes`: what is stuck now goes through without
@@ -273,7 +273,12 @@ def _inbound(
 ) -> None:
     """One batch; what raises is halved until it stands alone, as when it is processed."""
     try:
-        finishes, effects = _try(runtime, program_id, ids)
+        finishes, effects = rolled_back(
+            runtime,
+            lambda session: _carry_out(runtime, session, program_id, ids),
+            times=_TRIES,
+            seconds=3,
+        )
     except (Collision, RootChanged, *AWAY):
         return  # somebody else works on the same: not rehearsed
     except Exception as error:
@@ -294,29 +299,9 @@ def _inbound(
         rehearsal.forecasts[finish.delivery.id] = _forecast(finish, states, mine)
 
 
-def _try(
-    runtime: Runtime, program_id: int, ids: Sequence[int]
-) -> tuple[list[tuple[Finish, set[int]]], list[Effect]]:
-    """Carry a batch out and roll it back: how each would end with the sales it is about, and what
-    points would move."""
-    for attempt in range(_TRIES):
-        with runtime.sessions() as session:
-            try:
-                return _carry_out(runtime, session, program_id, ids)
-            except (Collision, RootChanged, *AWAY):
-                if attempt == _TRIES - 1:
-                    raise
-            finally:
-                session.rollback()
-        time.sleep(0.02 * 2**attempt)
-    raise AssertionError("unreachable")
-
-
 def _carry_out(
     runtime: Runtime, session: Session, program_id: int, ids: Sequence[int]
 ) -> tuple[list[tuple[Finish, set[int]]], list[Effect]]:
-    for limit in _LIMITS.split("; "):
-        run(session, limit)
     last = run(
         session,
         """SELECT (SELECT coalesce(max(id), 0) FROM entries) AS last,

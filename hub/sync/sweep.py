@@ -18,27 +18,32 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from hub import alerts, answers
+from hub import answers
 from hub.bulk import run as execute
 from hub.ledger import commands
 from hub.ledger.accounts import RootChanged
 from hub.ledger.write import LedgerBroken
-from hub.members import one_time, staff
-from hub.outbox import channels, deliveries
+from hub.members import one_time
+from hub.outbox import channels, connections, deliveries, old_secrets
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import (
+    backfills,
     bringing_codes,
     checking,
     having,
     lapsing,
     occasions,
+    own_sales,
     process,
     push,
     replays,
+    silence,
     standings,
 )
+from hub.sync.asking import Asker
+from hub.sync.backfill import Backfiller
 from hub.sync.doorbell import Doorbell
 from hub.transactions import standing
 
@@ -53,6 +58,8 @@ LOOK_SECONDS = 30.0
 CHECK_SECONDS = 60.0
 """How often channels are asked about codes, and about how many."""
 CHECKED_AT_ONCE = 10
+LISTEN_SECONDS = 30.0
+"""How often channels are listened to for silence."""
 LEASE = "sweeper"
 
 
@@ -67,8 +74,10 @@ class Sweeper:
         self._looked_at = -LOOK_SECONDS
         self._walked_at = -FORGET_SECONDS
         self._checked_at = time.monotonic()
-        self._checked = 0
         self._checking: threading.Thread | None = None
+        self._asker = Asker(runtime)
+        self._backfiller = Backfiller(runtime)
+        self._listened_at = -LISTEN_SECONDS
 
     def once(self) -> None:
         """One round; nothing happens while another sweeper holds the lease."""
@@ -90,6 +99,9 @@ class Sweeper:
         self._look()
         self._stand()
         self._check_codes()
+        self._listen()
+        self._asker.once()
+        self._backfiller.once()
         self._forget()
 
     def _ring(self) -> None:
@@ -156,6 +168,12 @@ class Sweeper:
         its = channels.of_program(session, program_id)
         deliveries.enqueue(session, process.balance_pushes(self.runtime, program_id, its, members))
 
+    def _listen(self) -> None:
+        """Look which channels have fallen silent; the asker asks them."""
+        if time.monotonic() - self._listened_at >= LISTEN_SECONDS:
+            silence.listen(self.runtime)
+            self._listened_at = time.monotonic()
+
     def _check_codes(self) -> None:
         """Ask channels about a few codes, in turn. Beside the rounds: a shop that does not answer holds up
         nothing else."""
@@ -168,13 +186,12 @@ class Sweeper:
 
     def _check_some(self) -> None:
         try:
-            found = checking.places(self.runtime, after=self._checked, limit=CHECKED_AT_ONCE)
+            found = checking.next_places(self.runtime, CHECKED_AT_ONCE)
             for place in found:
                 checking.check(self.runtime, place, repair=True)
+            checking.checked(self.runtime, found, CHECKED_AT_ONCE)
         except SQLAlchemyError as error:
             log.warning("codes are checked later", error=type(error).__name__)
-            return
-        self._checked = found[-1].voucher_id if len(found) == CHECKED_AT_ONCE else 0
 
     def _pass_over(self, member: int, currency: str | None, error: LedgerBroken) -> None:
         """Nothing is written on top of a broken book, and the others do not wait for it."""
@@ -196,11 +213,7 @@ class Sweeper:
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         occasions.record_due(self.runtime)
-        with self.runtime.sessions.begin() as session:
-            for one in staff.own_sales(session):
-                detail = {"cashier": one.ref, "points": one.points}
-                now = self.runtime.clock()
-                alerts.tell(session, one.program_id, "own_sale", one.transaction, detail, now)
+        own_sales.look(self.runtime)
         self._looked_at = time.monotonic()
 
     def _forget(self) -> None:
@@ -217,6 +230,7 @@ class Sweeper:
             replays.forget(session)
             answers.forget(session, self.runtime.clock())
             one_time.forget(session, self.runtime.clock())
+            old_secrets.forget_previous(session, self.runtime)
         self._forgot_at = time.monotonic()
 
 
@@ -244,6 +258,8 @@ def after_restore(session: Session) -> None:
     for a person, since nobody knows what the channels have seen after the backup was made."""
     execute(session, "DELETE FROM leases")
     replays.after_restore(session)
+    connections.after_restore(session)
+    backfills.after_restore(session)
     execute(
         session,
         """UPDATE deliveries SET state = 'due', lease_until = NULL, lease_token = NULL, due_at = clock_timestamp()

@@ -17,12 +17,16 @@ from hub.canonical import (
     Sale,
     Thin,
 )
-from hub.connector import Connector, Inbound
+from hub.connector import Connector, Inbound, PrivacyRequest
 from hub.errors import BadPayload, Fault
 from hub.money import MAX_MINOR
 from hub.outbox.deliveries import Claimed
 from hub.transactions.merge import Contribution, ContributionKind
 from hub.transactions.post import CLOCK_SKEW, Arrival, Key
+
+FORGOTTEN = b'{"forgotten":true}'
+"""What stands in the place of a message's body when a person was forgotten; its hash stays, so a
+repetition is still one."""
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
 """Times outside are placeholders (0001-01-01 is .NET's "none"), and no calendar arithmetic in any time
@@ -48,6 +52,12 @@ class Understood:
     """Deleted customers and shops."""
     thin: list[Thin] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
+    privacy: PrivacyRequest | None = None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Nothing is left to read; what it said of sales is kept with them."""
+        return self.delivery.body == FORGOTTEN
 
     @property
     def keys(self) -> list[Key]:
@@ -63,10 +73,15 @@ def inbound_of(delivery: Claimed) -> Inbound:
 def understand(connector: Connector, delivery: Claimed) -> Understood:
     """Normalise. A fault of the message is an answer; other exceptions are the hub's (the caller's)."""
     understood = Understood(delivery)
+    if understood.is_forgotten:
+        understood.ignored.append(Ignored("forgotten"))
+        return understood
     inbound = inbound_of(delivery)
     try:
         happenings = connector.normalise(inbound)
         _sort(understood, happenings, type(connector).normaliser_version)
+        if inbound.topic in connector.privacy_topics:
+            understood.privacy = connector.privacy(inbound)
     except Fault as fault:
         understood.fault = _bare(fault)
     if not understood.number:  # of a message that failed too: support looks for it by that

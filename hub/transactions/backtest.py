@@ -18,7 +18,7 @@ from hub.bulk import run
 from hub.ledger.ingredients import Ingredients, load_ingredients, sale_key
 from hub.ledger.lots import Book, Grant
 from hub.program.rules import Rules
-from hub.transactions import context, windows
+from hub.transactions import context, own_sales, windows
 from hub.transactions.judge import Verdict, judge
 from hub.transactions.post import Ground, Transaction, fold_contributions, load_contributions
 
@@ -135,6 +135,8 @@ def _orders(
     load_contributions(session, everything)
     for order in everything:
         fold_contributions(ground, order)
+    if own_sales.are_refused(ground.versions):
+        own_sales.mark(session, ground.program_id, everything)
     return found
 
 
@@ -163,6 +165,8 @@ def _judged(
                 continue
             situation = ground.situations[order.key[0]]
             order.verdict = judge(order.sale, order.fold, order.line_facts, situation)
+            if order.is_own:
+                order.verdict = own_sales.refused(order.verdict)
             if order.verdict.asks_who:
                 asking[root].append(order)
     told = {order.id: order for its in orders.values() for order in its}

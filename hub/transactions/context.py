@@ -192,7 +192,9 @@ class _Way:
             if transaction is not None and fact.transaction_id in self.wanted:
                 yield transaction, self._context(transaction, fact)
             if fact.transaction_id in counted:
-                self._count(fact if transaction is None else replace(fact, points=transaction.points))
+                self._count(
+                    fact if transaction is None else replace(fact, points=transaction.tier_points)
+                )
 
     def _count(self, purchase: Purchase) -> None:
         self.climb.take(purchase)

@@ -118,6 +118,9 @@ def _wanted(ground: Ground, transaction: Transaction, verdict: Verdict) -> int:
         return 0
     if verdict.standing in _VOID or verdict.ignored:
         return 0
+    history = ground.situations[transaction.key[0]].history
+    if history is not None and transaction.placed_at and history.covers(transaction.placed_at):
+        return 0  # what the shop took for credit before it was connected was none of this programme's
     sums = transaction.amounts
     return share_kept(verdict.rules, paid, Bill(sums.goods_net, sums.eligible) if sums else Bill(0, 0))
 

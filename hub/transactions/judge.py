@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from hub.canonical import GOODS_KINDS, PAID_STATES, Line, Sale, SaleState
 from hub.program.cashback import cashback
@@ -25,8 +25,25 @@ from hub.program.rules import (
 )
 from hub.transactions.merge import Fold, remaining_by_line, shipping_left
 
+HISTORY = "history_for_tiers_only"
+"""Why a sale earns nothing that was placed before its channel was connected."""
+
 LineFacts = Mapping[str, Mapping[str, Any]]
 """Line key -> what was first learnt of it (`categories`): later look-ups fill gaps only (A10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What somebody said that the sales count for which a channel had before it was connected."""
+
+    begins: datetime
+    until: datetime
+    """When the channel was connected; what was placed then or later is no history."""
+    counts: Literal["points", "tiers"]
+
+    def covers(self, placed_at: datetime) -> bool:
+        """Whether a sale placed then is history."""
+        return self.begins <= placed_at < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,18 @@ class Situation:
     """The kind of the channel the sale came through."""
     channel: str = ""
     """Its public id."""
+    history: History | None = None
+    """None: what the channel sold before the programme began does not count."""
+
+    @property
+    def begins(self) -> datetime:
+        """From when on sales of the channel count: from the programme's start, or where somebody brought in
+        its history from further back. Before the first version they are judged by the first."""
+        return min(self.starts_at, self.history.begins) if self.history else self.starts_at
+
+    def is_history(self, placed_at: datetime) -> bool:
+        """Whether a sale placed then was brought in by somebody, who knew how old it is."""
+        return self.history is not None and self.history.covers(placed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +88,12 @@ class Verdict:
     standing: Standing = "paid"
     credit: Judgement | None = None
     """Store credit that it brings, in minor units of its currency; None: the programme has none."""
+    tier_points: int | None = None
+    """What tiers count in the place of its points: those it would have earned. None: its points."""
+    is_refused: bool = False
+    """Whoever it belongs to rang it up, and the programme refuses that (`hub.transactions.own_sales`)."""
+    for_tiers: bool = False
+    """It counts for tiers alone: besides points it brings no reward either, and takes no store credit."""
 
     @property
     def asks_who(self) -> bool:
@@ -67,7 +102,7 @@ class Verdict:
         return (
             "member" in self.rules.needed
             and self.standing == "paid"
-            and not (self.ignored or self.lacks)
+            and not (self.ignored or self.lacks or self.is_refused)
         )
 
 
@@ -93,9 +128,26 @@ def judge(
     credit = None
     if rules.credit is not None:
         credit = Judgement(0, ()) if ignored else cashback(rules, whole, buyer)
-    return Verdict(
+    verdict = Verdict(
         judgement, rules, earned_at, available_at, expires_at, lacks, ignored, standing, credit
     )
+    history = situation.history
+    if history is not None and history.counts == "tiers" and history.covers(placed_at):
+        return _for_tiers(verdict)
+    return verdict
+
+
+def _for_tiers(verdict: Verdict) -> Verdict:
+    """The same sale where it counts for tiers alone: it gives nothing, in whatever state it is or comes to
+    be, and what it would have earned counts where tiers ask for points."""
+    earned = verdict.judgement.points
+    verdict = replace(verdict, for_tiers=True)
+    if verdict.ignored or not (earned or (verdict.credit and verdict.credit.points)):
+        return verdict
+    step = {"code": HISTORY, "points": "0", "earned": str(earned)}
+    nothing = Judgement(0, (step,), HISTORY)
+    credit = None if verdict.credit is None else Judgement(0, ())
+    return replace(verdict, judgement=nothing, credit=credit, tier_points=earned)
 
 
 def why_ignored(sale: Sale) -> str | None:
@@ -211,7 +263,7 @@ def _ignored_here(sale: Sale, situation: Situation, placed_at: datetime) -> str 
         and sale.origin.kind in situation.origins
     ):
         return "copy_of_another_channel"
-    if placed_at < situation.starts_at:
+    if placed_at < situation.begins:
         return "before_program_start"
     return None
 

@@ -41,7 +41,7 @@ def _rows(transaction: Transaction) -> Iterator[dict[str, Any]]:
     plans = verdict.rules.tiers.memberships
     if not plans:
         return
-    counts = verdict.standing == "paid" and verdict.ignored is None
+    counts = verdict.standing == "paid" and not verdict.ignored and not verdict.is_refused
     lines = basket(sale, verdict.standing, transaction.line_facts).lines if counts else ()
     for plan in plans:
         pieces = sum(int(line.quantity) for line in lines if _grants(plan, line))

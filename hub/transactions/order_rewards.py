@@ -53,7 +53,9 @@ def brought_by(transaction: Transaction) -> list[str]:
     verdict, sale, sums = transaction.verdict, transaction.sale, transaction.amounts
     if verdict is None or sale is None or sums is None or transaction.member_id is None:
         return []
-    if verdict.standing != "paid" or verdict.ignored or transaction.review in {"needed", "declined"}:
+    if verdict.standing != "paid" or verdict.ignored or verdict.is_refused or verdict.for_tiers:
+        return []
+    if transaction.review in {"needed", "declined"}:
         return []
     bill = sums.goods_net + sums.goods_tax + sums.shipping - sums.refunded
     placed_at = transaction.placed_at or sale.placed_at

@@ -15,7 +15,8 @@ from hub.program.climb import Ladders
 from hub.program.history import Act, Fact, Movement, Purchase
 from hub.program.rules import Rules
 
-_NOT_HERE = ("backdated", "before_program_start", "copy_of_another_channel", "draft", "test_order")
+_NOT_HERE = ("backdated", "before_program_start", "copy_of_another_channel", "draft", "own_sale",
+             "test_order")  # fmt: skip
 """Why a paid sale does not count as bought in this program."""
 
 
@@ -102,7 +103,8 @@ def _purchases(session: Session, program_id: int, roots: Collection[int]) -> dic
     rows = run(
         session,
         """SELECT coalesce(m.alias_of, m.id) AS root, t.id, t.placed_at, t.channel_id, t.external_id,
-                  c.kind, c.public_id AS channel, t.currency, t.eligible, t.points,
+                  c.kind, c.public_id AS channel, t.currency, t.eligible,
+                  coalesce(t.tier_points, t.points) AS points,
                   t.goods_net + t.goods_tax + t.shipping - t.refunded AS bill,
                   EXISTS (SELECT 1 FROM sale_contexts x WHERE x.transaction_id = t.id) AS judged
            FROM members m JOIN transactions t ON t.member_id = m.id JOIN channels c ON c.id = t.channel_id
@@ -135,11 +137,11 @@ def _purchase(row: Any) -> Purchase:
 
 def _movements(session: Session, roots: Collection[int]) -> Sequence[Any]:
     """Points that are not a sale's. Earned are gifts and what deeds bring; a sale that moved with a merge
-    counts as a purchase."""
+    counts as a purchase. What was brought over from another programme was not earned in this one."""
     return run(
         session,
         """SELECT a.member_id AS root, e.occurred_at AS at, e.amount,
-                  CASE WHEN e.counter = 'issued' THEN e.amount
+                  CASE WHEN starts_with(e.subject, 'import:') THEN 0 WHEN e.counter = 'issued' THEN e.amount
                        WHEN e.counter IN ('adjusted', 'member') THEN greatest(e.amount, 0) ELSE 0 END AS earned
            FROM accounts a JOIN entries e ON e.account_id = a.id
            WHERE a.member_id = ANY(:roots)

@@ -28,6 +28,7 @@ from hub.transactions import (
     credit,
     memberships,
     order_rewards,
+    own_sales,
     standing,
     windows,
 )
@@ -94,6 +95,8 @@ class Transaction:
     """Members whose points changed by it besides its own: it was a friend's order."""
     first_seen_at: datetime | None = None
     """When the hub was first told of it."""
+    is_own: bool = False
+    """Whoever it belongs to rang it up; found out only where the programme refuses that."""
     review: str | None = None
     """needed, approved or declined: of a sale placed long before it was told of (A9)."""
 
@@ -126,6 +129,12 @@ class Transaction:
     def points(self) -> int:
         """What it should have earned."""
         return self.verdict.judgement.points if self.verdict else 0
+
+    @property
+    def tier_points(self) -> int:
+        """What tiers count of it that ask for points."""
+        theirs = self.verdict.tier_points if self.verdict else None
+        return self.points if theirs is None else theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,8 @@ def post_arrivals(
         _drop_old_readings(ground, transaction, read_again)
         fold_contributions(ground, transaction)
     _attribute(session, ground, transactions.values(), directory)
+    if own_sales.are_refused(ground.versions):
+        own_sales.mark(session, ground.program_id, transactions.values())
     _fill_lines(session, transactions.values())
     for transaction in transactions.values():
         _judge(ground, transaction)
@@ -399,17 +410,22 @@ def _judge(ground: Ground, transaction: Transaction) -> None:
         return
     situation = ground.situations[transaction.key[0]]
     transaction.verdict = judge(transaction.sale, transaction.fold, transaction.line_facts, situation)
-    _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)
+    if transaction.is_own:
+        transaction.verdict = own_sales.refused(transaction.verdict)
+    _review(ground, transaction, transaction.verdict)
 
 
-def _review(channel: Channel, transaction: Transaction, verdict: Verdict) -> None:
+def _review(ground: Ground, transaction: Transaction, verdict: Verdict) -> None:
     """A sale placed longer before it was told of than its channel may backdate waits for a person; one
-    that was declined earns nothing (A9)."""
+    that was declined earns nothing (A9). What somebody brought in as a channel's history is as old as they know."""
+    channel, situation = ground.channels[transaction.key[0]], ground.situations[transaction.key[0]]
     if transaction.review == "declined":
         nothing = Judgement(0, ({"code": "backdated", "points": "0"},), "backdated")
         transaction.verdict = replace(verdict, judgement=nothing)
     placed, told = transaction.placed_at, transaction.first_seen_at
     if transaction.review or not transaction.points or placed is None or told is None:
+        return
+    if situation.is_history(placed):
         return
     if channel.backdating_days is not None and placed < told - timedelta(days=channel.backdating_days):
         transaction.review = "needed"
@@ -435,6 +451,7 @@ _ROW = {
     "total": "bigint",
     "eligible": "bigint",
     "points": "bigint",
+    "tier_points": "bigint",
     "why": "text",
     "explanation": "jsonb",
     "codes": "jsonb",
@@ -507,6 +524,7 @@ def _row(transaction: Transaction) -> dict[str, Any]:
         "total": asked_to_pay(sale) if sale else None,
         "eligible": sums.eligible if sums else 0,
         "points": transaction.points,
+        "tier_points": verdict.tier_points if verdict else None,
         "why": verdict.judgement.why if verdict else None,
         "explanation": json_text(verdict.judgement.steps if verdict else ()),
         "codes": json_text(sale.codes if sale else ()),
@@ -669,7 +687,7 @@ def _judge_in_context(
         spending.store(session)
     for transaction in asking:
         if transaction.verdict is not None:
-            _review(ground.channels[transaction.key[0]], transaction, transaction.verdict)
+            _review(ground, transaction, transaction.verdict)
     other = [t for t in asking if (t.verdict, t.review) != before[t.id]]
     if other:
         _update(session, other)

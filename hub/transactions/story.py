@@ -55,6 +55,8 @@ STATE_WORDS: Mapping[str, str] = {
 SOURCE_WORDS: Mapping[str, str] = {
     "webhook": "Received from {channel} by webhook",
     "fetch": "Received from {channel}: the answer to our question",
+    "poll": "Found in {channel} by asking the shop",
+    "backfill": "Brought in with what {channel} sold before it was connected",
     "quarantine": "Received from {channel}; its signature was accepted later, out of the quarantine",
 }
 """How a message came; others are told as received."""

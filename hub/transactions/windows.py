@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 COUNTS = """t.state IN ('paid', 'fulfilled') AND NOT t.test AND t.placed_at IS NOT NULL
             AND coalesce(t.why, '') NOT IN ('backdated', 'before_program_start', 'copy_of_another_channel',
-                                            'draft', 'test_order')"""
+                                            'draft', 'own_sale', 'test_order')"""
 """A sale that was bought in this program. Whether something of it is left is asked besides."""
 
 

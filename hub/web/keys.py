@@ -17,7 +17,7 @@ from hub.audit import record
 from hub.bulk import run
 from hub.i18n import gettext as _
 from hub.ids import new_id
-from hub.program.store import Program
+from hub.program.store import Newest, Program
 from hub.runtime import Runtime
 from hub.web import pacing
 from hub.web.problems import Problem
@@ -31,7 +31,9 @@ SCOPES = (
     "claim",
     "events",
     "simulate",
+    "staff",
     "tiers",
+    "program",
 )
 
 
@@ -132,7 +134,7 @@ def _caller() -> Caller:
     kind, _space, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not secret:
         raise Problem(401, "no_key", _("No API key"), _("Send Authorization: Bearer <key>."))
-    with runtime.sessions.begin() as session:
+    with runtime.looks() as session:
         rows = run(session, _FOUND, {"hash": _hash(secret)})
         if not rows:
             raise Problem(
@@ -141,17 +143,22 @@ def _caller() -> Caller:
         row = rows[0]
         if row.unseen:
             run(session, "UPDATE api_keys SET last_used_at = now() WHERE id = :id", {"id": row.key_row})
-    program = Program(**{name: getattr(row, name) for name in Program.__slots__})
+    newest = Newest(row.number, row.created_at) if row.number is not None else None
+    program = Program(**{name: getattr(row, name) for name in _PROGRAM}, newest=newest)
     return Caller(row.key, program, frozenset(row.scopes))
 
 
 _FOUND = """
 SELECT k.id AS key_row, k.public_id AS key, k.scopes,
        k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 minute' AS unseen,
-       p.id, p.public_id, p.slug, p.name, p.currency, p.time_zone, p.region, p.locale, p.starts_at
+       p.id, p.public_id, p.slug, p.name, p.currency, p.time_zone, p.region, p.locale, p.starts_at,
+       v.number, v.created_at
 FROM api_keys k JOIN programs p ON p.id = k.program_id
+LEFT JOIN LATERAL (SELECT number, created_at FROM program_versions WHERE program_id = p.id
+                   ORDER BY number DESC LIMIT 1) v ON true
 WHERE k.secret_hash = :hash AND k.revoked_at IS NULL"""
 """All of a request's caller in one statement: each request of a till begins with it."""
+_PROGRAM = tuple(name for name in Program.__slots__ if name != "newest")
 
 
 def _hash(secret: str) -> bytes:

@@ -71,6 +71,7 @@ def _metrics(found: Figures) -> Iterator[Metric]:
     for labels, n in sorted(found.channels.items()):
         channels.add_metric(labels, n)
     yield from (open_, oldest, channels)
+    yield from _connections(found)
     yield GaugeMetricFamily(
         "hub_quarantined", "Messages with a bad signature that are kept.", value=found.quarantined
     )
@@ -80,6 +81,28 @@ def _metrics(found: Figures) -> Iterator[Metric]:
             f"The last number given to one of the {what}; it has gaps.",
             value=number,
         )
+
+
+def _connections(found: Figures) -> Iterator[Metric]:
+    asked = GaugeMetricFamily(
+        "hub_reconcile_age_seconds",
+        "Since the active channel that waits longest was asked for what it changed; 0 when none was.",
+        labels=["kind"],
+    )
+    ill = GaugeMetricFamily(
+        "hub_connections_ill", "Active channels whose connection is not well.", labels=["kind"]
+    )
+    for kind, (seconds, number) in sorted(found.asked.items()):
+        asked.add_metric([kind], seconds)
+        ill.add_metric([kind], number)
+    messages = CounterMetricFamily(
+        "hub_reconciled_messages",
+        "What asking has brought: all that was seen, what was news, and what nothing had told of.",
+        labels=["what"],
+    )
+    for what, number in sorted(found.asked_for.items()):
+        messages.add_metric([what], number)
+    yield from (asked, ill, messages)
 
 
 @blueprint.get("/metrics")

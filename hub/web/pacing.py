@@ -63,10 +63,14 @@ class Buckets:
                 del self._levels[name]
 
 
-def install(app: Flask, rate: int) -> None:
+def install(app: Flask) -> None:
+    """Tell the pace in the answers of an application."""
+    app.after_request(_tell)
+
+
+def limit(app: Flask, rate: int) -> None:
     """Let the API of an application keep to `rate` requests a second and key."""
     app.extensions["hub_pace"] = Buckets(rate)
-    app.after_request(_tell)
 
 
 def admit(app: Flask, key: str) -> None:

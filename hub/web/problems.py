@@ -37,7 +37,9 @@ NOT_FOUND_WORDS: Mapping[str, str] = {
     "member": "There is no such member.",
     "redemption": "There is no such redemption.",
     "reward": "There is no such reward.",
+    "staff": "Nobody of the staff is called so.",
     "transaction": "There is no such transaction.",
+    "version": "There is no such version.",
     "voucher": "There is no such voucher.",
 }
 

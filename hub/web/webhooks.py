@@ -1,4 +1,5 @@
-"""`POST /webhooks/<channel token>`: the address every channel sends to.
+"""`POST /webhooks/<channel token>`: the address every channel sends to; `POST /webhooks/app/<kind>`: that of
+an app, for platforms where one address serves all its shops.
 
 A WSGI door of its own in front of the application: it is the one path that has to answer thousands
 of times a second, and it needs neither routing nor sessions (they were half of its cost).
@@ -12,10 +13,12 @@ from typing import Any
 
 from hub.connector import Reply
 from hub.settings import Settings
+from hub.sync import app_door
 from hub.sync.receive import CannotStore, Reception, UnknownChannel
 from hub.web.body import CutOff, TooLarge, read_stream
 
 PREFIX = "/webhooks/"
+APP = "app/"
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -47,9 +50,7 @@ class WebhookDoor:
             body = read_stream(
                 environ["wsgi.input"], environ.get("CONTENT_LENGTH"), self.settings.body_limit
             )
-            return self.reception.receive(
-                path.removeprefix(PREFIX), _headers(environ), body, self._url(environ, path)
-            )
+            return self._received(path.removeprefix(PREFIX), environ, body, self._url(environ, path))
         except TooLarge:
             return Reply(413, f"the body is larger than {self.settings.body_limit_mb} MB\n".encode())
         except CutOff:
@@ -58,6 +59,12 @@ class WebhookDoor:
             return Reply(404, b"there is no channel at this address\n")
         except CannotStore:
             return Reply(503, b"not stored; try again\n", {"retry-after": "10"})
+
+    def _received(self, named: str, environ: Environ, body: bytes, url: str) -> Reply:
+        headers = _headers(environ)
+        if named.startswith(APP):
+            return app_door.receive(self.reception, named.removeprefix(APP), headers, body, url)
+        return self.reception.receive(named, headers, body, url)
 
     def _url(self, environ: Environ, path: str) -> str:
         """The address as the sender knows it: some platforms sign it."""

@@ -17,6 +17,7 @@ from hub.ledger import merging
 from hub.ledger.merging import Merge
 from hub.members.resolve import Mention, resolve
 from tests.actions.conftest import DOCUMENT
+from tests.histories import count_history
 from tests.market import ANN, BOB, EVE, NOON, Market, Told, market
 
 FIRST = Told("b1", 100_000, BOB, NOON + timedelta(days=1))
@@ -79,6 +80,20 @@ def test_an_order_that_does_not_qualify_brings_nobody_anything(place: Market, or
     place.sell(order)
     assert place.balance(ANN) == 0
     assert place.balance(BOB) <= 10
+
+
+def test_an_order_that_counts_for_tiers_alone_brings_nobody_anything_and_is_the_first_all_the_same(
+    place: Market,
+) -> None:
+    refer(place)
+    place.sell(FIRST)
+    assert (place.balance(ANN), place.balance(BOB)) == (500, 260)
+    count_history(place.runtime, place.program, until=NOON + timedelta(days=2))
+    place.sell(replace(FIRST, version=2))
+    assert (place.balance(ANN), place.balance(BOB)) == (0, 0)
+    place.sell(Told("b2", 100_000, BOB, NOON + timedelta(days=3)))
+    assert (place.balance(ANN), place.balance(BOB)) == (0, 10)
+    place.assert_clean()
 
 
 def test_only_the_first_order_counts_unless_any_may(

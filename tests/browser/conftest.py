@@ -127,7 +127,7 @@ def window(browser: Browser, house: House) -> Iterator[Window]:
             context.add_cookies([{"name": "hub_language", "value": language, "url": house.hub.url}])
             sight = Sight.begin(context, house.hub.url, language, width)
             if role:
-                sight.log_in(house.email(role), PASSWORD)
+                sight.enter(house.email(role), PASSWORD)
             return sight
 
         yield opened

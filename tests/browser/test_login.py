@@ -38,6 +38,7 @@ def test_a_wrong_password_is_said_and_nothing_more(
 
 def test_the_language_and_the_theme_are_switched_and_stay(window: Window) -> None:
     sight = window("en", 1280, role="viewer")
+    sight.go("/p/corner/")
     sight.page.locator(".hub-own-menu").evaluate("e => e.previousElementSibling.click()")
     sight.page.get_by_role("button", name="Tiếng Việt").click()
     sight.page.wait_for_selector("html[lang=vi]")

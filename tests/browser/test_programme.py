@@ -40,3 +40,36 @@ def test_the_programme_is_read_from_its_terms_to_what_its_first_version_was(
         staff.go(f"/p/corner/programme/{name}")
         expect(page.locator(".empty-title")).to_be_visible()
         staff.check(f"programme-{name}")
+
+
+def test_the_owner_changes_the_rules_and_sees_beforehand_what_that_does(sight: Sight) -> None:
+    page = sight.page
+    sight.go("/p/corner/programme")
+    page.click("a[href$='/programme/draft']")
+    sight.check("programme-draft")
+    page.fill("[name=document]", "earn = 5")
+    page.click("form[action$='/draft/check'] button[type=submit]")
+    expect(page.locator(".alert-danger")).to_be_visible()
+    expect(page.locator("textarea[name=document]").last).to_have_value("earn = 5")
+    sight.check("programme-draft-refused")
+    page.fill("#document", '[[earn]]\npoints = 2\nper = { VND = "10000" }\n')
+    page.click("form[action$='/draft/check'] button[type=submit]")
+    sight.check("programme-draft-looked")
+    page.click("form[action$='/draft/apply'] button[type=submit]")
+    expect(page.locator(".alert-success")).to_be_visible()
+    assert page.url.endswith("/programme/versions/2")
+    sight.check()
+
+
+def test_a_code_used_twice_is_settled_by_a_person(shop: Shop, staff: Sight) -> None:
+    page = staff.page
+    shop.week()
+    (voucher,) = shop.hub.rows("SELECT code FROM vouchers")
+    for number, hour in ((1011, "03"), (1012, "04")):
+        placed = f"2026-11-22T{hour}:00:00Z"
+        shop.sell(number, BINH, 200_000, placed_at=placed, codes=[voucher.code])
+    staff.go("/p/corner/double-uses")
+    staff.check("double-uses")
+    page.click("button[value=absorb]")
+    expect(page.locator(".alert-success")).to_be_visible()
+    staff.check("double-uses-settled")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import requests
 from sqlalchemy import text
 
 from connectors.generic_pos.sandbox import TillSandbox
-from hub.cli import main
-from tests.hubs import Hub, Running, running_hub
+from tests.commands.conftest import Command
+from tests.hubs import Hub, Running
 
 RULES = """
 [earn]
@@ -26,40 +25,6 @@ name = "Coffee"
 cost = 5
 amount = { VND = "35000" }
 """
-Command = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture
-def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
-    with running_hub(database, redis_url, tmp_path) as hub:
-        yield hub
-
-
-@pytest.fixture
-def run(
-    hub: Hub,
-    database: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Command:
-    """Run a command; returns its JSON lines, or fails with what it said."""
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    monkeypatch.setenv("HUB_DATA", str(tmp_path))
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-
-    def run(*words: str, code: int = 0, as_json: bool = True) -> list[dict[str, Any]]:
-        with pytest.raises(SystemExit) as ended:
-            main([*words, "--json"] if as_json else [*words])
-        shown = capsys.readouterr()
-        assert ended.value.code == code, shown.err + shown.out
-        if code or not as_json:
-            return [{"said": shown.err + shown.out}]
-        return [json.loads(line) for line in shown.out.splitlines()]
-
-    return run
 
 
 @pytest.fixture

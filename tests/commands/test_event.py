@@ -32,10 +32,7 @@ def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-from tests.commands.test_commands import run  # noqa: E402, F401 - the fixture
-
-
-def test_an_event_gives_its_points_once(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_an_event_gives_its_points_once(hub: Hub, run: Command) -> None:
     (first,) = run("event", "record", "ann@x.vn", "review", "--key", "r1")
     assert (first["points"], first["why"], first["repeated"]) == (20, None, False)
     (again,) = run("event", "record", "ann@x.vn", "review", "--key", "r1")
@@ -46,7 +43,7 @@ def test_an_event_gives_its_points_once(hub: Hub, run: Command) -> None:  # noqa
     assert none["why"] == "No points: the programme gives none for this."
 
 
-def test_a_referral_is_noted_once(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_a_referral_is_noted_once(hub: Hub, run: Command) -> None:
     assert run("event", "refer", "ann@x.vn", "bob@x.vn")[0]["repeated"] is False
     assert run("event", "refer", "ann@x.vn", "bob@x.vn")[0]["repeated"] is True
     (said,) = run("event", "refer", "eve@x.vn", "bob@x.vn", code=1, as_json=False)
@@ -55,14 +52,14 @@ def test_a_referral_is_noted_once(hub: Hub, run: Command) -> None:  # noqa: F811
     assert "nobody can bring themselves" in said["said"]
 
 
-def test_whose_points_expire_next_is_listed(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_whose_points_expire_next_is_listed(hub: Hub, run: Command) -> None:
     run("event", "record", "ann@x.vn", "review", "--key", "r1")
     (row,) = run("expiring", "--days", "40")
     assert (row["member"], row["points"], row["email"]) == ("mem_ann", 20, "ann@x.vn")
     assert run("expiring", "--days", "10") == []
 
 
-def test_budgets_show_what_is_left_of_those_in_force(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_budgets_show_what_is_left_of_those_in_force(hub: Hub, run: Command) -> None:
     assert run("program", "budgets") == []
     with hub.runtime.sessions.begin() as session:
         now = hub.runtime.clock()
@@ -75,7 +72,7 @@ def test_budgets_show_what_is_left_of_those_in_force(hub: Hub, run: Command) -> 
     ]
 
 
-def test_an_account_that_is_off_spends_nothing_and_events_give_nothing(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_an_account_that_is_off_spends_nothing_and_events_give_nothing(hub: Hub, run: Command) -> None:
     run("member", "adjust", "ann@x.vn", "100", "--reason", "start")
     off = ("member", "off", "ann@x.vn", "--reason", "card reported stolen")
     assert run(*off) == [{"member": "mem_ann", "on": False, "changed": True}]

@@ -25,9 +25,6 @@ def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-from tests.commands.test_commands import run  # noqa: E402, F401 - the fixture
-
-
 def sell(hub: Hub, number: int, phone: str, cashier: str | None) -> None:
     (till,) = hub.rows("SELECT token FROM channels") or (None,)
     if till is None:
@@ -45,7 +42,7 @@ def sell(hub: Hub, number: int, phone: str, cashier: str | None) -> None:
 
 def test_a_sale_of_ones_own_is_told_once_and_until_somebody_has_looked(
     hub: Hub,
-    run: Command,  # noqa: F811
+    run: Command,
 ) -> None:
     sell(hub, 1, "0912345678", "lan")
     sell(hub, 2, "0912345678", "minh")
@@ -75,7 +72,7 @@ def test_a_sale_of_ones_own_is_told_once_and_until_somebody_has_looked(
     assert run("staff", "list") == []
 
 
-def test_what_is_not_there_is_refused_in_a_sentence(hub: Hub, run: Command) -> None:  # noqa: F811
+def test_what_is_not_there_is_refused_in_a_sentence(hub: Hub, run: Command) -> None:
     for words, said in (
         (("alert", "settle", "alr_nothing"), "there is no open alert 'alr_nothing'"),
         (("staff", "remove", "nobody"), "nobody of the staff is called 'nobody'"),

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
 import requests
 
 from connectors.generic_pos.sandbox import TillSandbox
-from hub.cli import main
 from tests import signed
-from tests.hubs import Hub, Running, running_hub
+from tests.commands.conftest import Command
+from tests.hubs import Hub, Running
 
 Tell = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture
-def hub(database: str, redis_url: str, tmp_path: Path) -> Iterator[Hub]:
-    with running_hub(database, redis_url, tmp_path) as hub:
-        yield hub
 
 
 @pytest.fixture
@@ -33,27 +26,9 @@ def till(hub: Hub) -> Iterator[str]:
 
 
 @pytest.fixture
-def tell(
-    hub: Hub,
-    database: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Tell:
+def tell(run: Command) -> Tell:
     """The JSON lines of one command, in a language."""
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    monkeypatch.setenv("HUB_DATA", str(tmp_path))
-
-    def tell(language: str, *words: str) -> list[dict[str, Any]]:
-        with pytest.raises(SystemExit) as ended:
-            main(["--lang", language, *words, "--json"])
-        shown = capsys.readouterr()
-        assert ended.value.code == 0, shown.err
-        return [json.loads(line) for line in shown.out.splitlines()]
-
-    return tell
+    return partial(run, "--lang")
 
 
 def sell(till: str, price: str, **customer: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from hub.errors import BadPayload
+from tests.pace import paced
 
 GARBAGE: tuple[Any, ...] = (
     None,
@@ -42,26 +44,28 @@ def paths(value: Any, prefix: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
 
 
 def without(value: Any, path: tuple[str | int, ...]) -> Any:
-    """The value with one field taken out."""
-    changed = copy.deepcopy(value)
-    del _parent(changed, path)[path[-1]]
+    """The value with one field taken out; what is not on the way to it is shared."""
+    changed, parent = _copied_to(value, path)
+    del parent[path[-1]]
     return changed
 
 
 def with_value(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
-    """The value with one field replaced."""
-    changed = copy.deepcopy(value)
-    _parent(changed, path)[path[-1]] = new
+    """The value with one field replaced; what is not on the way to it is shared."""
+    changed, parent = _copied_to(value, path)
+    parent[path[-1]] = new
     return changed
 
 
 def wrecks(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each field of a JSON message removed, nulled, and replaced by each piece of garbage."""
+    """Each field of a JSON message removed, nulled, and replaced by each piece of garbage; at a desk by
+    one piece, in their turns."""
     whole = json.loads(body)
+    turns = itertools.cycle(GARBAGE[1:])
     for path in paths(whole):
         name = ".".join(map(str, path))
         yield f"without {name}", json.dumps(without(whole, path)).encode()
-        for new in GARBAGE:
+        for new in (None, *itertools.islice(turns, paced(1, len(GARBAGE) - 1))):
             yield f"{name} = {new!r}", json.dumps(with_value(whole, path, new)).encode()
 
 
@@ -77,7 +81,9 @@ def refusals(normalise: Callable[[bytes], object], body: bytes) -> dict[str, str
     return refused
 
 
-def _parent(value: Any, path: tuple[str | int, ...]) -> Any:
+def _copied_to(value: Any, path: tuple[str | int, ...]) -> tuple[Any, Any]:
+    """A copy of the value as deep as the path goes, and in it what holds the field."""
+    changed = holder = copy.copy(value)
     for step in path[:-1]:
-        value = value[step]
-    return value
+        holder[step] = holder = copy.copy(holder[step])
+    return changed, holder

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
@@ -26,6 +26,7 @@ from rq import Queue
 from hub import migrate
 from hub.sync.doorbell import QUEUE, Doorbell, connect
 from tests.crew import Crew, a_crew
+from tests.forked import pid_of
 from tests.pace import paced
 from tests.servers import own_servers
 from tests.signed import SETTINGS, headers, till_sale
@@ -97,7 +98,7 @@ class Killer:
     """Kills seeded kinds of processes at the moment they hold something, and starts new ones."""
 
     crew: Crew
-    processes: dict[str, list[subprocess.Popen[bytes]]]
+    processes: dict[str, list[BaseProcess]]
     killed: Counter[str] = field(default_factory=Counter)
     while_working: int = 0
 
@@ -119,11 +120,11 @@ class Killer:
 
     def _caught(self, kind: str, held: str) -> bool:
         for process in self.processes[kind]:
-            os.killpg(process.pid, signal.SIGSTOP)
+            os.killpg(pid_of(process), signal.SIGSTOP)
         if self.crew.hub.rows(held):
             return True
         for process in self.processes[kind]:
-            os.killpg(process.pid, signal.SIGCONT)
+            os.killpg(pid_of(process), signal.SIGCONT)
         return False
 
 

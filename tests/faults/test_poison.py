@@ -115,7 +115,7 @@ def test_a_message_that_kills_its_worker_is_found_out_and_its_neighbours_go_thro
 
     def is_parked() -> bool:
         """As the supervisor does: a worker that is gone is started again."""
-        if not any(p.poll() is None for p in crew.running if "worker" in str(p.args)):
+        if not any(p.is_alive() for p in crew.running if p.name == "worker"):
             crew.start("worker")
         return inbound(crew)["k7"][0] == "parked"
 

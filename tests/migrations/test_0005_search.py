@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -11,30 +11,13 @@ import pytest
 
 from hub import migrate
 from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
 from hub.members import search
 from tests.people import add, new_ground
-from tests.servers import named
 
 
-@pytest.fixture
-def bare(servers: Servers, worker_id: str) -> Iterator[str]:
-    """The URL of a database in which nothing is."""
-    name = f"bare_{worker_id}"
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield named(servers, name).database_url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: Path) -> None:
-    earlier = tmp_path / "migrations"
-    shutil.copytree(migrate.DIRECTORY, earlier)
-    for file in (earlier / "versions").glob("*.py"):
-        if file.name >= "0005":
-            file.unlink()
-    migrate.upgrade(bare, earlier)
-    engine = make_engine(bare)
+def test_members_and_orders_from_before_are_found_after_it(left_at: Callable[[str], str]) -> None:
+    before = left_at("0004")
+    engine = make_engine(before)
     with make_sessions(engine)() as session:
         ground = new_ground(session)
         add(
@@ -42,7 +25,7 @@ def test_members_and_orders_from_before_are_found_after_it(bare: str, tmp_path: 
             channel_id=ground.channel, external_id="1", number="#1001", goods_net=90, member_id=ground.ann,
         )  # fmt: skip
         session.commit()
-    assert "0005" in migrate.upgrade(bare)
+    assert "0005" in migrate.upgrade(before)
     with make_sessions(engine)() as session:
         for words in ("ann", "1001"):
             assert [h.member_id for h in search.search(session, ground.program, "VN", words)]

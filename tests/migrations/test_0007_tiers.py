@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import psycopg
 import pytest
 
 from hub import migrate
-from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
+from hub.db import make_engine, make_sessions
 from tests import people
-from tests.servers import named
 
 
 @pytest.fixture
-def before(servers: Servers, worker_id: str, tmp_path: Path) -> Iterator[str]:
+def before(left_at: Callable[[str], str]) -> str:
     """The URL of a database as version 0006 left it."""
-    name, directory = f"before_0007_{worker_id}", tmp_path / "m"
-    shutil.copytree(migrate.DIRECTORY, directory)
-    for version in (directory / "versions").glob("*.py"):
-        if version.name >= "0007":
-            version.unlink()
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = named(servers, name).database_url
-        assert migrate.upgrade(url, directory)[-1] == "0006"
-        yield url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return left_at("0006")
 
 
 def test_a_sale_that_is_there_stays_and_may_get_its_context(before: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -12,14 +10,12 @@ import pytest
 from hub import migrate
 from hub.actions.record import Deed, record_action
 from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.ledger.verify import verify
 from hub.program import document as documents
 from tests.market import NOON
 from tests.people import KEY, new_ground
-from tests.servers import named
 
 DOCUMENT = {
     "earn": {"per": {"VND": "10000"}},
@@ -28,19 +24,9 @@ DOCUMENT = {
 
 
 @pytest.fixture
-def before(servers: Servers, worker_id: str, tmp_path: Path) -> Iterator[str]:
+def before(left_at: Callable[[str], str]) -> str:
     """The URL of a database as the migration before left it."""
-    name, directory = f"before_0008_{worker_id}", tmp_path / "m"
-    shutil.copytree(migrate.DIRECTORY, directory)
-    for version in (directory / "versions").glob("*.py"):
-        if version.name >= "0008":
-            version.unlink()
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = named(servers, name).database_url
-        migrate.upgrade(url, directory)
-        yield url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return left_at("0007")
 
 
 def test_a_member_from_before_earns_by_an_action_after_it(before: str) -> None:

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import psycopg
-import pytest
 from sqlalchemy import text
 
 from hub import migrate
-from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
+from hub.db import make_engine, make_sessions
 from hub.program.rewards import Reward
 from hub.redemption import limits
 from tests.people import add, new_ground
-from tests.servers import named
-
-
-@pytest.fixture
-def bare(servers: Servers, worker_id: str) -> Iterator[str]:
-    """The URL of a database in which nothing is."""
-    name = f"bare_rewards_{worker_id}"
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield named(servers, name).database_url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_redemptions_from_before_count_against_a_stock_that_is_set_after_it(
-    bare: str, tmp_path: Path
+    left_at: Callable[[str], str],
 ) -> None:
-    earlier = tmp_path / "migrations"
-    shutil.copytree(migrate.DIRECTORY, earlier)
-    for file in (earlier / "versions").glob("*.py"):
-        if file.name >= "0007":
-            file.unlink()
-    migrate.upgrade(bare, earlier)
-    engine = make_engine(bare)
+    before = left_at("0006")
+    engine = make_engine(before)
     with make_sessions(engine)() as session:
         ground = new_ground(session)
         account = add(session, "accounts", program_id=ground.program, member_id=ground.ann)
@@ -48,7 +27,7 @@ def test_redemptions_from_before_count_against_a_stock_that_is_set_after_it(
             input_hash="h", actor="test",
         )  # fmt: skip
         session.commit()
-    assert "0009" in migrate.upgrade(bare)
+    assert "0009" in migrate.upgrade(before)
     with make_sessions(engine)() as session:
         reward = Reward("r", "R", 5, stock=3)
         assert limits.left(session, ground.program, reward) == 2

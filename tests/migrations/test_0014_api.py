@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-import psycopg
-import pytest
 from sqlalchemy import text
 
 from hub import answers, migrate
-from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
+from hub.db import make_engine, make_sessions
 from tests.people import add, new_ground
-from tests.servers import named
-
-
-@pytest.fixture
-def bare(servers: Servers, worker_id: str) -> Iterator[str]:
-    """The URL of a database in which nothing is."""
-    name = f"bare_api_{worker_id}"
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield named(servers, name).database_url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_what_was_there_stays_and_answers_are_texts_that_may_come_later(
-    bare: str, tmp_path: Path
+    left_at: Callable[[str], str],
 ) -> None:
-    earlier = tmp_path / "migrations"
-    shutil.copytree(migrate.DIRECTORY, earlier)
-    for file in (earlier / "versions").glob("*.py"):
-        if file.name >= "0013":
-            file.unlink()
-    migrate.upgrade(bare, earlier)
-    engine = make_engine(bare)
+    before = left_at("0012")
+    engine = make_engine(before)
     with make_sessions(engine)() as session:
         ground = new_ground(session)
         account = add(session, "accounts", program_id=ground.program, member_id=ground.ann)
@@ -49,7 +28,7 @@ def test_what_was_there_stays_and_answers_are_texts_that_may_come_later(
             {"program": ground.program},
         )
         session.commit()
-    assert "0014" in migrate.upgrade(bare)
+    assert "0014" in migrate.upgrade(before)
     with make_sessions(engine).begin() as session:
         now = datetime.now(UTC)
         assert answers.find(session, ground.program, "old") == answers.Answer("x", 200, '{"a": 1}')
@@ -61,5 +40,5 @@ def test_what_was_there_stays_and_answers_are_texts_that_may_come_later(
         assert session.execute(text("SELECT idempotency_key FROM redemptions")).scalar() == "k"
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'actions_of_program'::regclass"
         assert session.execute(text(valid)).scalar()
-    assert migrate.upgrade(bare) == []
+    assert migrate.upgrade(before) == []
     engine.dispose()

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from hub import migrate
-from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
+from hub.db import make_engine, make_sessions
 from tests.people import Ground, add, new_ground
-from tests.servers import named
 
 STATES = ("planned", "live", "used", "expired", "revoked", "revoking")
-
-
-@pytest.fixture
-def bare(servers: Servers, worker_id: str) -> Iterator[str]:
-    """The URL of a database in which nothing is."""
-    name = f"bare_vouchers_{worker_id}"
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield named(servers, name).database_url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def code(session: Session, ground: Ground, account: int, state: str) -> int:
@@ -44,22 +29,17 @@ def code(session: Session, ground: Ground, account: int, state: str) -> int:
 
 
 def test_codes_from_before_keep_their_state_and_the_database_guards_them(
-    bare: str, tmp_path: Path
+    left_at: Callable[[str], str],
 ) -> None:
-    earlier = tmp_path / "migrations"
-    shutil.copytree(migrate.DIRECTORY, earlier)
-    for file in (earlier / "versions").glob("*.py"):
-        if file.name >= "0015":
-            file.unlink()
-    migrate.upgrade(bare, earlier)
-    engine = make_engine(bare)
+    before = left_at("0014")
+    engine = make_engine(before)
     with make_sessions(engine)() as session:
         ground = new_ground(session)
         account = add(session, "accounts", program_id=ground.program, member_id=ground.ann)
         for state in STATES:
             code(session, ground, account, state)
         session.commit()
-    assert "0016" in migrate.upgrade(bare)
+    assert "0016" in migrate.upgrade(before)
     with make_sessions(engine)() as session:
         rows = session.execute(text("SELECT state, leaving, returned FROM vouchers ORDER BY id")).all()
         assert [row.state for row in rows] == list(STATES)

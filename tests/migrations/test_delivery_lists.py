@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from hub import migrate
 from hub.db import libpq_url
-from hub.embedded import Servers
-from tests.servers import named
 
 ROWS = """
 INSERT INTO programs (public_id, slug, name, currency, time_zone, region, starts_at)
@@ -28,22 +24,12 @@ FROM channels c, generate_series(1, 500) n;
 
 
 @pytest.fixture
-def old(servers: Servers, worker_id: str, tmp_path: Path) -> Iterator[str]:
+def old(left_at: Callable[[str], str]) -> str:
     """The URL of a database at the version before, with rows."""
-    name = f"before_0004_{worker_id}"
-    directory = tmp_path / "m"
-    shutil.copytree(migrate.DIRECTORY, directory)
-    for version in (directory / "versions").glob("*.py"):
-        if version.name >= "0004":
-            version.unlink()
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = named(servers, name).database_url
-        migrate.upgrade(url, directory)
-        with psycopg.connect(libpq_url(url), autocommit=True) as own:
-            own.execute(ROWS)
-        yield url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = left_at("0003")
+    with psycopg.connect(libpq_url(url), autocommit=True) as own:
+        own.execute(ROWS)
+    return url
 
 
 def invalid_indexes(url: str) -> list[str]:

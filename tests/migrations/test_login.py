@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from hub import migrate
 from hub.db import libpq_url, make_engine, make_sessions
-from hub.embedded import Servers
 from hub.users import first, sessions, store, throttle
-from tests.servers import named
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 ROWS = """
@@ -26,21 +22,12 @@ OWNS = "INSERT INTO memberships (program_id, user_id, role) SELECT p.id, u.id, '
 
 
 @pytest.fixture
-def released(servers: Servers, worker_id: str, tmp_path: Path) -> Iterator[str]:
+def released(left_at: Callable[[str], str]) -> str:
     """The URL of a database as version 0001 left it, with a program."""
-    name, directory = f"before_0003_{worker_id}", tmp_path / "m"
-    shutil.copytree(migrate.DIRECTORY, directory)
-    for version in (directory / "versions").glob("*.py"):
-        if version.name >= "0002":
-            version.unlink()
-    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = named(servers, name).database_url
-        assert migrate.upgrade(url, directory) == ["0001"]
-        with psycopg.connect(libpq_url(url), autocommit=True) as own:
-            own.execute(ROWS)
-        yield url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = left_at("0001")
+    with psycopg.connect(libpq_url(url), autocommit=True) as own:
+        own.execute(ROWS)
+    return url
 
 
 def test_people_who_are_there_stay_and_can_log_in(released: str) -> None:

@@ -66,3 +66,29 @@ def test_secrets_of_the_channel_and_fields_named_like_one_are_masked() -> None:
 def test_words_that_are_no_secret_stay() -> None:
     text = '{"secretary": "Ann", "tokens": 3, "code": "HUB-7Q2F"}'
     assert masking.text(text, ["short"]) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ('{"email":"ann@example.com","id":7}', '{"email":•••,"id":7}'),
+        ('{"email_restrictions": ["Ann.B+x@example.co.uk"], "code": "HUB-7Q2F"}',
+         '{"email_restrictions": ["•••"], "code": "HUB-7Q2F"}'),
+        ('{"firstName": "Ann", "last_name": "O\\"Hara", "name": "#1001"}',
+         '{"firstName": •••, "last_name": •••, "name": "#1001"}'),
+        ('{"phone": null, "billing": {"phone": "0912 345 678", "address_1": "1 Lê Lợi", "total": "5.00"}}',
+         '{"phone": null, "billing": {"phone": •••, "address_1": •••, "total": "5.00"}}'),
+        ("GET /customers?email=ann%40example.com&per_page=1", "GET /customers?email=•••&per_page=1"),
+        ("GET /customers?search=ann%40example.com", "GET /customers?search=•••"),
+        ('{"query": "phone:+84912345678"}', '{"query": "phone:•••"}'),
+        ('{"note": "call +84912345678", "n": 84912345678}', '{"note": "call •••", "n": 84912345678}'),
+        ('{"id": 1, "last_name": "Nguy', '{"id": 1, "last_name": •••'),
+        ('{"defaultEmailAddress": {"emailAddress": "ann@example.com"}}',
+         '{"defaultEmailAddress": {"emailAddress": •••}}'),
+        ('{"consumer_secret": "cs_1", "amount": "12.50", "currency": "USD"}',
+         '{"consumer_secret": •••, "amount": "12.50", "currency": "USD"}'),
+    ],
+)  # fmt: skip
+def test_what_is_stored_of_an_exchange_names_and_reaches_nobody(given: str, kept: str) -> None:
+    assert masking.kept(given) == kept
+    assert masking.kept(kept) == kept

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from hub.outbox import browse, detail
 from hub.outbox.browse import BadCursor, Count, Cursor, Wish
 from tests.people import new_channel, new_program
+from tests.statements import statements
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 ROWS = 20_000
@@ -280,19 +280,6 @@ def test_a_cursor_reads_as_it_was_written() -> None:
 # --- plans ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """What is asked of the database meanwhile."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _k: Any, statement: str, parameters: Any, _x: Any, _m: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
-
-
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for child in plan.get("Plans", []):
@@ -304,7 +291,7 @@ WINDOW = 1500
 
 
 def test_no_list_reads_or_sorts_more_than_its_window(
-    session: Session, street: Street, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    session: Session, street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each statement of each list, on a table of 20,000 messages, as it was really carried out."""
     monkeypatch.setattr(browse, "WINDOW", WINDOW)
@@ -313,16 +300,16 @@ def test_no_list_reads_or_sorts_more_than_its_window(
     for program in (street.big, street.small):
         for name, wish in every_wish(street).items():
             for cursor in (None, Cursor(ROWS // 2, older=True), Cursor(ROWS // 2, older=False)):
-                with statements(engine) as asked:
+                with statements() as asked:
                     browse.page(session, program, wish, cursor)
                     browse.count(session, program, wish)
                     browse.matching(session, program, wish, 1000)
                 check_plans(session, asked, f"{name} {cursor}")
-        with statements(engine) as asked:
+        with statements() as asked:
             browse.groups(session, program)
             browse.choices(session, program)
         check_plans(session, asked, "groups and choices")
-        with statements(engine) as asked:
+        with statements() as asked:
             for number in (4004, ROWS - 3, 5):
                 row = detail.one(session, program, number)
                 if row is not None:
@@ -349,14 +336,12 @@ def check_plans(session: Session, asked: list[tuple[str, Any]], name: str) -> No
                 assert rows <= 2 * WINDOW, where
 
 
-def test_the_check_of_plans_sees_a_list_that_reads_everything(
-    session: Session, street: Street, engine: Engine
-) -> None:
+def test_the_check_of_plans_sees_a_list_that_reads_everything(session: Session, street: Street) -> None:
     for statement in (
         "SELECT id FROM deliveries WHERE body = 'y'",
         "SELECT id FROM deliveries WHERE id > 0 ORDER BY received_at LIMIT 1",
     ):
-        with statements(engine) as asked:
+        with statements() as asked:
             session.connection().exec_driver_sql(statement)
         with pytest.raises(AssertionError, match="Scan"):
             check_plans(session, asked, "all")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,12 +32,14 @@ from hub.settings import Settings
 from hub.sync import process, push
 from hub.sync.receive import Message as Stored
 from hub.sync.receive import insert
+from tests import forked
 from tests.model_shop import CONNECTORS
+from tests.pace import paced
 from tests.people import START
 from tests.property.histories import STEP, Message, SaleLife
 
 DOCUMENT = {"earn": {"points": 1, "per": {"VND": str(STEP)}}}
-SALES = 6
+SALES = paced(4, 6)
 
 
 def _work(settings: Settings, orders: Connection) -> None:
@@ -113,19 +114,12 @@ def bench(database: str, redis_url: str, tmp_path: Path) -> Iterator[Bench]:
     )
     runtime = Runtime.start(given)
     _ = runtime.chain_key
-    spawning = multiprocessing.get_context("spawn")
-    ends, processes = [], []
-    for _ in range(2):
-        ours, theirs = spawning.Pipe()
-        process_ = spawning.Process(target=_work, args=(replace(given, sources={}), theirs), daemon=True)
-        process_.start()
-        theirs.close()
-        ends.append(ours)
-        processes.append(process_)
+    beside = [forked.beside(_work, replace(given, sources={})) for _ in range(2)]
+    ends = [end for end, _ in beside]
     yield Bench(runtime, tmp_path / "shop.json", ends)
     for end in ends:
         end.send("end")
-    for process_ in processes:
+    for _, process_ in beside:
         process_.join(timeout=10)
     runtime.engine.dispose()
 
@@ -147,7 +141,10 @@ def histories(seed: int) -> tuple[dict[str, list[SaleLife]], list[tuple[str, Mes
     return lives, messages
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@pytest.mark.slow
+@settings(
+    max_examples=paced(8, 40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 @given(seed=st.integers(0, 2**32))
 def test_any_order_and_repetition_gives_what_the_shops_show(bench: Bench, seed: int) -> None:
     lives, messages = histories(seed)

@@ -29,6 +29,7 @@ from hub.sync import process, rehearse
 from hub.sync.receive import Message as Stored
 from hub.sync.receive import insert
 from tests.model_shop import CONNECTORS
+from tests.pace import paced
 from tests.people import START
 from tests.property.histories import STEP, Message, SaleLife
 
@@ -81,7 +82,10 @@ def balances(hub: Runtime, program: int) -> dict[str, tuple[str, int]]:
         return {row.key: (row.public_id, row.balance) for row in rows}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@pytest.mark.slow
+@settings(
+    max_examples=paced(8, 40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 @given(seed=st.integers(0, 2**32))
 def test_what_is_rehearsed_is_what_is_replayed(hub: Runtime, seed: int) -> None:
     chance = Random(seed)

@@ -19,6 +19,7 @@ from hub.desk.place import carry_out
 from hub.program import store
 from tests.counter import Counter
 from tests.hubs import START, Hub, running_hub
+from tests.pace import paced
 
 PHONES = ("0912345678", "0912345679")
 FIRST = datetime(2025, 1, 10, 5, tzinfo=UTC)
@@ -108,7 +109,9 @@ def in_order(sales: Sequence[Sold]) -> list[Sold]:
     return sorted(sales, key=lambda one: one.at)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=paced(4, 12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(sorted(LADDERS)), SALES, st.data())
 def test_how_sales_are_put_into_batches_does_not_matter(
     hub: Hub, ladder: str, sales: list[Sold], data: Any
@@ -126,7 +129,9 @@ def test_how_sales_are_put_into_batches_does_not_matter(
     hub.assert_clean()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=paced(4, 12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(sorted(LADDERS)), SALES, st.randoms(use_true_random=False))
 def test_in_any_order_of_arrival_reassessing_ends_where_order_would_have(
     hub: Hub, ladder: str, sales: list[Sold], dice: Any

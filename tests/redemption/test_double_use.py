@@ -11,14 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
+from hub.bulk import run
 from hub.canonical import SaleState
+from hub.desk import double_uses
 from hub.runtime import Runtime
 from hub.settings import Settings
 from tests.market import ANN, NOON, Told, open_market
 from tests.model_shop import CONNECTORS
 from tests.pace import paced
+from tests.plans import reading
 from tests.spending import DOCUMENT, Spending, spending
+from tests.statements import statements
 
 STATES = [SaleState.PAID, SaleState.PENDING, SaleState.CANCELLED, SaleState.REFUNDED]
 NAMES = {"a": 0, "b": 1, "c": 0}
@@ -72,12 +77,25 @@ def outcome(rig: Spending, history: History, steps: tuple[int, ...]) -> dict[str
     )
     (row,) = rows
     used = {"used_late": "used"}.get(row.state, row.state)
-    result = {"state": used, "uses": row.uses, "winner": row.winner, "points": rig.balance()}
+    result = {
+        "state": used,
+        "uses": row.uses,
+        "winner": row.winner,
+        "points": rig.balance(),
+        "shop": borne(rig),
+    }
     entries = rig.market.entries()
     for message in history.messages:
         rig.market.sell(replace(message, codes=(code,)))
     assert rig.market.entries() == entries, "told once more, nothing is posted"
     return result
+
+
+def borne(rig: Spending) -> int:
+    """What the shop bears, by the lines of the history."""
+    sql = """SELECT coalesce(sum(CAST(e.detail->>'points' AS bigint)), 0) AS points FROM redemption_events e
+             WHERE e.event = 'absorbed' AND e.program_id = :program"""
+    return int(rig.market.rows(sql)[0].points)
 
 
 @pytest.fixture
@@ -123,5 +141,78 @@ def test_three_uses_cost_what_the_programme_says(
         assert rig.balance() == 100 - points + 3
         (row,) = rig.market.rows("SELECT state, uses FROM vouchers")
         assert (row.state, row.uses) == ("used", 3)
+        assert borne(rig) == (40 if policy == "absorb" else 0)
         winner = "SELECT external_id FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id WHERE wins"
         assert [r.external_id for r in rig.market.rows(winner)] == ["c"]  # placed first, told last
+
+
+def test_what_the_shop_bears_follows_the_uses_and_the_decision(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    document = {**DOCUMENT, "redeem": {"double_use": "absorb"}}
+    with spending(database, redis_url, tmp_path, document) as rig:
+        rig.gift(100)
+        code = rig.redeem().code
+        rig.tell("a", code)
+        assert borne(rig) == 0
+        rig.tell("b", code, shop=1)
+        rig.tell("b", code, shop=1)  # told again
+        assert borne(rig) == 20
+        for decision, shop, points in (("take_again", 0, 62), ("absorb", 20, 82), ("absorb", 20, 82)):
+            rig.do(lambda desk, wish=decision: double_uses.decide(desk, code, wish))  # type: ignore[misc]
+            assert (borne(rig), rig.balance()) == (shop, points)
+        (listed,) = rig.do(lambda desk: double_uses.listed(desk.session, desk.program))
+        assert (listed.charged, listed.absorbed, listed.decided) == (0, 20, True)
+        rig.tell("b", code, shop=1, state=SaleState.CANCELLED)
+        assert (borne(rig), rig.balance()) == (0, 81)
+
+
+@pytest.fixture
+def many(database: str, redis_url: str, tmp_path: Path, owner: Engine) -> Iterator[Spending]:
+    """Thousands of codes, of which every fourth was used twice."""
+    with spending(database, redis_url, tmp_path) as rig:
+        with rig.runtime.sessions.begin() as session:
+            keys = {"program": rig.program.id, "member": rig.market.member()}
+            run(
+                session,
+                "INSERT INTO accounts (program_id, member_id) VALUES (:program, :member) ON CONFLICT DO NOTHING",
+                keys,
+            )
+            for statement in CODES:
+                run(session, statement, keys)
+        # as the owner: others are told "permission denied, skipping", and go on
+        with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+        yield rig
+        with rig.runtime.sessions.begin() as session:  # made up: nothing was paid for them
+            run(session, "DELETE FROM vouchers")
+            run(session, "DELETE FROM redemptions")
+
+
+CODES = (
+    """INSERT INTO redemptions (public_id, program_id, account_id, member_id, reward, reward_terms, points, state,
+                                input_hash, actor)
+       SELECT 'red_' || lpad(n::text, 16, '0'), :program, (SELECT id FROM accounts WHERE member_id = :member),
+              :member, 'r', '{"amounts": {}}', 0, 'committed', '', 'test' FROM generate_series(1, 6000) n""",
+    """INSERT INTO vouchers (public_id, program_id, redemption_id, member_id, code, code_key, state, starts_at, uses,
+                             decided)
+       SELECT 'vch_' || lpad(r.id::text, 16, '0'), :program, r.id, :member, 'C' || r.id, 'C' || r.id, 'used', now(),
+              CASE WHEN r.id % 4 = 0 THEN 2 ELSE 1 END, 'absorb' FROM redemptions r""",
+)
+
+
+def test_the_list_reads_no_more_than_it_shows(many: Spending) -> None:
+    with statements() as asked:
+        found = many.do(lambda desk: double_uses.listed(desk.session, desk.program, limit=20))
+        again = many.do(
+            lambda desk: double_uses.listed(desk.session, desk.program, before=found[-1].id, limit=20)
+        )
+    assert (len(found), len(again), again[0].id < found[-1].id) == (20, 20, True)
+    with many.runtime.sessions() as session:
+        steps = [
+            step
+            for step in reading(session, asked)
+            if step[1] in ("vouchers", "entries", "voucher_uses")
+        ]
+    assert steps
+    assert [step for step in steps if step[2] > 50] == []

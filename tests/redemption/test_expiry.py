@@ -14,7 +14,7 @@ from sqlalchemy import text
 from hub.canonical import SaleState
 from hub.connector import Command, Receipt
 from hub.errors import ChannelDown
-from hub.redemption.leaving import FEED_WAIT, UNREAD_WAIT
+from hub.redemption.leaving import ASKED_WAIT, FEED_WAIT, UNREAD_WAIT
 from tests.model_shop import ModelShop
 from tests.spending import DOCUMENT, Spending, spending
 
@@ -173,3 +173,44 @@ def test_a_code_open_again_after_its_day_is_not_made_anew(
     expire(rig)
     assert state(rig) == ("expired", "released")
     assert "create_code" not in sent
+
+
+def asked(rig: Spending, shop: int, after: timedelta) -> None:
+    """A shop is asked what changed there, to the end, so long after now."""
+    with rig.runtime.sessions.begin() as session:
+        session.execute(
+            text(
+                """INSERT INTO connections (channel_id, program_id, asked_at, ask_at, watch_at, reread_at)
+                   VALUES (:id, :program, :at, :never, :never, :never)
+                   ON CONFLICT (channel_id) DO UPDATE SET asked_at = excluded.asked_at"""
+            ),
+            {"id": rig.market.shops[shop].id, "program": rig.program.id, "at": datetime.now(UTC) + after,
+             "never": datetime.now(UTC) + 99 * DAY},
+        )  # fmt: skip
+
+
+def test_shops_that_are_asked_need_not_be_waited_for(rig: Spending) -> None:
+    rig.redeem()
+    rig.push()
+    soon = DAY + ASKED_WAIT + timedelta(seconds=30)
+    asked(rig, 0, soon)
+    expire(rig, soon)
+    assert state(rig) == ("expiring", "committed"), "the other shop may still tell"
+    asked(rig, 1, DAY + ASKED_WAIT - timedelta(seconds=30))
+    expire(rig, soon)
+    assert state(rig) == ("expiring", "committed"), "that round may have begun before the last moment"
+    asked(rig, 1, soon)
+    expire(rig, soon)
+    assert state(rig) == ("expired", "released")
+
+
+def test_a_shop_that_does_not_answer_when_it_is_asked_holds_the_points_up_for_a_week_at_most(
+    rig: Spending,
+) -> None:
+    rig.redeem()
+    rig.push()
+    asked(rig, 0, DAY - timedelta(hours=2))
+    expire(rig)
+    assert state(rig) == ("expiring", "committed")
+    expire(rig, DAY + UNREAD_WAIT + timedelta(seconds=30))
+    assert state(rig) == ("expired", "released")

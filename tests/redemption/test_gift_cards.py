@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import requests
 
-from hub.app import create_app
 from hub.cli import main
 from hub.desk import gift_cards, rewards
 from hub.desk.place import Desk, carry_out
@@ -26,6 +25,7 @@ from hub.redemption.taking_back import AlreadyUsed
 from hub.users import sessions, store
 from hub.web import keys
 from tests import signed
+from tests.apps import an_app
 from tests.desks import Desk as Office
 from tests.hubs import Hub, running_hub
 from tests.people import add
@@ -219,7 +219,7 @@ def test_a_cashier_collects_it_on_the_members_page(house: House) -> None:
         )  # fmt: skip
         store.give_role(session, user, house.hub.program.id, "cashier", actor="test")
         token = sessions.begin(session, user, house.hub.runtime.clock())
-    client = create_app(house.hub.runtime.settings, house.hub.runtime).test_client()
+    client = an_app(house.hub.runtime).test_client()
     with client.session_transaction() as cookie:
         cookie["_user_id"], cookie["_fresh"] = token, True
     cashier = Office(client, house.hub.program, "cashier")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from hub.desk import credit
 from hub.ledger.commands import NotEnoughPoints
 from hub.ledger.merging import Merge, merge
 from hub.redemption import phases
@@ -211,3 +213,20 @@ def test_of_a_commit_a_release_and_the_end_of_the_hold_exactly_one_happens(rig: 
             spent += 20 * (ends == ["committed"])
             assert rig.balance() == 160 - spent
     assert len(rig.market.rows("SELECT id FROM vouchers")) * 20 == spent
+
+
+def test_no_key_of_an_operator_stands_in_the_way_of_credit_that_points_buy(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    reward = {"id": "r", "name": "R", "cost": 20, "credit": {"VND": "50000"}}
+    document = {**DOCUMENT, "credit": {}, "rewards": [reward]}
+    with spending(database, redis_url, tmp_path, document) as rig:
+        rig.gift(100)
+        member = rig.market.member()
+        (last,) = rig.market.rows("SELECT coalesce(max(id), 0) AS id FROM redemptions")
+        for number in range(last.id, last.id + 4):
+            key = f"red:{number}:VND"
+            rig.do(
+                partial(credit.adjust, member_id=member, amount=1, currency="VND", reason="x", key=key)
+            )
+        assert rig.redeem().points == 20

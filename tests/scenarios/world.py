@@ -29,7 +29,9 @@ from hub.desk import discounts, notices
 from hub.desk.discounts import Quoted
 from hub.desk.place import Desk
 from hub.desk.points import bring_to
-from hub.desk.rewards import offers, quoted, take_back
+from hub.desk.quotes import Quoted as QuotedPoints
+from hub.desk.quotes import of_payment
+from hub.desk.rewards import offers, take_back
 from hub.desk.simulate import Cart
 from hub.ledger import commands
 from hub.ledger.commands import Command, NotEnoughPoints
@@ -41,7 +43,7 @@ from hub.money import from_minor, to_minor_exact
 from hub.outbox.channels import Channel, connector_of
 from hub.program import store
 from hub.program.expiry import expires_at
-from hub.program.paying import Quote, quote
+from hub.program.paying import quote
 from hub.redemption.limits import NotOffered
 from hub.redemption.redeem import (
     POINTS,
@@ -615,11 +617,11 @@ class World(Standings, Carts):
         found = quote(self.rules.paying, asked=asked, balance=asked, currency=self.currency)
         self.said = {"allowed": found.points == asked}
 
-    def _quoted(self, customer: str, payment: Payment) -> Quote:
+    def _quoted(self, customer: str, payment: Payment) -> QuotedPoints:
         with self.runtime.sessions.begin() as session:
             desk = Desk(self.runtime, session, self.program, "scenario")
             try:
-                return quoted(desk, self._member(session, customer), payment)
+                return of_payment(desk, self._member(session, customer), payment)
             except NoSuchReward:
                 raise Unsupported("quote: points are not money in this programme") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hub.program.document import DocumentRefused
 from hub.redemption.limits import NotOffered
 from hub.sync.bringing_codes import bring_in_line
 from tests.counter import Counter
+from tests.histories import count_history
 from tests.hubs import Hub, running_hub
 
 NEXT: dict[str, Any] = {
@@ -72,6 +74,21 @@ def test_each_order_brings_one_up_to_the_limit_and_no_round_brings_another(
     assert len(hub.rows("SELECT 1 FROM vouchers")) == 3
     actors = {row.actor for row in hub.rows("SELECT actor FROM audit WHERE action = 'redemption.made'")}
     assert actors == {"hub:orders"}
+    hub.assert_clean()
+
+
+def test_orders_that_count_history_alone_bring_none_and_what_they_brought_goes(
+    hub: Hub, till: Counter
+) -> None:
+    till.sell(1, 60_000, day(1))
+    assert round_(till) == [("1", "out")]
+    count_history(hub.runtime, hub.program, until=datetime(2026, 11, 5, tzinfo=UTC))
+    till.sell(1, 60_000, day(1))
+    till.sell(2, 60_000, day(2), phone=BOB)
+    till.sell(3, 60_000, day(6), phone=BOB)
+    brought = [("1", "gone"), ("3", "out")]
+    assert round_(till) == brought
+    assert round_(till) == brought
     hub.assert_clean()
 
 

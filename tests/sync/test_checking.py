@@ -26,6 +26,7 @@ from hub.sync.checking import Finding
 from hub.sync.doorbell import Doorbell
 from hub.sync.sweep import Sweeper
 from tests.hubs import Hub, running_hub
+from tests.spending import spending
 
 DOCUMENT = {
     "earn": {"per": {"VND": "10000"}},
@@ -147,3 +148,19 @@ def test_the_sweeper_asks_by_itself(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     sweeper._checking.join(timeout=30)
     shop.hub.work()
     assert True in shop.active()
+
+
+def test_asking_goes_on_where_it_was_when_the_hub_starts_anew_and_begins_again_after_the_last(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with spending(database, redis_url, tmp_path) as rig:  # two shops: each code has two places
+        rig.gift(100)
+        codes = [rig.redeem().code for _ in range(3)]
+        rig.push()
+        asked = []
+        for _ in range(5):
+            found = checking.next_places(rig.runtime, 3)  # reads the row: no process remembers anything
+            asked.append([codes.index(place.code) for place in found])
+            checking.checked(rig.runtime, found, 3)
+    # a code that was cut off comes again, so that no place of it is passed over
+    assert asked == [[0, 0, 1], [1, 1, 2], [2, 2], [0, 0, 1], [1, 1, 2]]

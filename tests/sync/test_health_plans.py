@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from hub.outbox import browse, figures
 from hub.sync import day, health
 from tests.people import new_program
-from tests.plans import Asked, reading, statements
+from tests.plans import reading
 from tests.shops import shop
+from tests.statements import Asked, statements
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 ROWS = 20_000
@@ -50,8 +51,8 @@ def program(session: Session, owner: Engine) -> int:
     return program
 
 
-def asked_by_home(sessions: sessionmaker[Session], engine: Engine, program: int) -> Asked:
-    with sessions() as session, statements(engine) as asked:
+def asked_by_home(sessions: sessionmaker[Session], program: int) -> Asked:
+    with sessions() as session, statements() as asked:
         groups = browse.groups(session, program)
         (busy,) = health.of_program(session, program, NOW, groups)
         today = day.of_day(session, program, *day.bounds(NOW, "Asia/Ho_Chi_Minh"))
@@ -67,17 +68,17 @@ def asked_by_home(sessions: sessionmaker[Session], engine: Engine, program: int)
 
 
 def test_home_reads_no_table_from_end_to_end(
-    session: Session, sessions: sessionmaker[Session], engine: Engine, program: int
+    session: Session, sessions: sessionmaker[Session], program: int
 ) -> None:
-    steps = list(reading(session, asked_by_home(sessions, engine, program)))
+    steps = list(reading(session, asked_by_home(sessions, program)))
     assert len(steps) > 15
     assert [step for step in steps if step[0] == "Seq Scan" and step[1] in LARGE] == []
     assert [step for step in steps if step[2] > MOST] == []
 
 
 def test_a_statement_that_reads_everything_is_seen(
-    session: Session, sessions: sessionmaker[Session], engine: Engine, program: int
+    session: Session, sessions: sessionmaker[Session], program: int
 ) -> None:
-    with sessions() as other, statements(engine) as asked:
+    with sessions() as other, statements() as asked:
         other.connection().exec_driver_sql("SELECT count(*) FROM deliveries WHERE topic = 't'")
     assert any(step[0] == "Seq Scan" and step[2] >= ROWS for step in reading(session, asked))

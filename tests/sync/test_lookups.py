@@ -134,3 +134,33 @@ def test_conflicting_keys_of_one_message_become_a_suggestion_and_the_stronger_wi
     assert [row.reason for row in hub.rows("SELECT reason FROM merge_suggestions")] == [
         "email_of_another"
     ]
+
+
+def test_products_that_many_sales_lack_are_asked_for_together_and_only_once(hub: Hub) -> None:
+    """WooCommerce answers fifty at once; what is known by then is not asked for again."""
+    sandbox = WooCommerceSandbox()
+    with Running(sandbox) as address:
+        hub.connect(sandbox, address)
+
+        def buy(*skus: int) -> None:
+            lines = [
+                {"sku": f"S{n}", "name": "S", "quantity": 1, "price": "10000", "category": "Shirts"}
+                for n in skus
+            ]
+            wish = {
+                "customer": {"name": "Ann", "phone": "0912345678"}, "currency": "VND", "lines": lines,
+                "state": "fulfilled",
+            }  # fmt: skip
+            assert requests.post(f"{address}/_sandbox/sales", json=wish, timeout=10).ok
+
+        buy(*range(40))
+        buy(*range(30, 70))
+        hub.work()
+        asked = "SELECT 1 FROM deliveries WHERE topic = 'fetch.product' AND direction = 'outbound'"
+        assert len(hub.rows(asked)) == 2
+        assert len(hub.rows("SELECT 1 FROM products")) == 70
+        buy(*range(0, 70, 7))
+        hub.work()
+        assert len(hub.rows(asked)) == 2
+    assert hub.balance(phone="+84912345678") == 90
+    hub.assert_clean()

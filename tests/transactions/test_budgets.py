@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hub.program import document as documents
 from hub.program.document import DocumentRefused
 from hub.program.earn import evaluate
 from hub.program.rules import Basket, BasketLine, Buyer
+from tests import forked
 from tests.market import ANN, BOB, NOON, Market, Told, market
 from tests.transactions.test_windows import _work
 
@@ -113,11 +113,7 @@ def test_two_processes_at_once_give_exactly_the_budget(place: Market) -> None:
     """Sixty members, each of whom would get ten: there are a hundred."""
     place.tell(*(Told(f"s{n}", 100_000, phone(n)) for n in range(60)))
     small = replace(place.runtime.settings, batch_size=3)
-    context, pipes = get_context("spawn"), []
-    for _ in range(2):
-        ours, theirs = context.Pipe()
-        context.Process(target=_work, args=(small, theirs), daemon=True).start()
-        pipes.append(ours)
+    pipes = [forked.beside(_work, small)[0] for _ in range(2)]
     for _ in range(20):
         for pipe in pipes:
             pipe.send("drain")

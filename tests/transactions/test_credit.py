@@ -22,10 +22,12 @@ from hub.ledger.commands import NotEnoughPoints, ReferenceConflict
 from hub.ledger.merging import Merge, merge, unmerge
 from hub.members.credit import held, movements
 from hub.redemption import redeem as redemption
+from hub.sync.backfills import Counts
 from hub.sync.doorbell import Doorbell
 from hub.sync.sweep import Sweeper
 from hub.transactions.codec import sale_to_json
 from hub.web import keys
+from tests.histories import count_history
 from tests.hubs import Hub, running_hub
 from tests.model_shop import CONNECTORS
 
@@ -126,6 +128,26 @@ def test_paying_with_it_takes_it_earns_none_and_a_refund_gives_its_share_back(op
         assert shop.credit() == {"VND": 20_000 - 10_000 + 4_000}
         shop.tell("b", 100_000, paid=20_000, state=SaleState.CANCELLED)
         assert shop.credit() == {"VND": 20_000}
+
+
+@pytest.mark.parametrize(("counts", "earned"), [("tiers", 0), ("points", 8_000)])
+def test_a_sale_from_before_the_shop_was_connected_takes_no_credit(
+    opened: Opened, counts: Counts, earned: int
+) -> None:
+    """What a shop called store credit before it was connected was none of this programme's."""
+    with opened() as shop:
+        shop.tell("a", 200_000)
+        shop.tell("b", 100_000, paid=20_000)
+        assert shop.credit() == {"VND": 20_000 - 20_000 + 8_000}
+        until = NOON + timedelta(days=1)
+        count_history(shop.hub.runtime, shop.hub.program, until=until, counts=counts)
+        shop.tell("b", 100_000, paid=20_000)
+        assert shop.credit() == {"VND": 20_000 + earned}
+        entries = shop.entries()
+        shop.tell("b", 100_000, paid=20_000)
+        assert shop.entries() == entries
+        shop.tell("b", 100_000, paid=20_000, back=50_000)
+        assert shop.credit() == {"VND": 20_000 + earned // 2}
 
 
 def test_what_another_channel_calls_store_credit_is_not_this_one(opened: Opened) -> None:

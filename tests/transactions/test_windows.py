@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,9 @@ from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.sync import process
 from hub.transactions import windows
+from tests import forked
 from tests.market import ANN, BOB, NOON, Market, Told, market, open_market
+from tests.pace import paced
 
 DOCUMENT = {
     "earn": [
@@ -169,7 +170,9 @@ def histories(draw: st.DrawFn) -> tuple[list[Told], list[Told], int]:
     return draw(st.permutations(messages)), ends, draw(st.integers(1, 4))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=paced(8, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(histories())
 @pytest.mark.slow
 def test_any_order_of_arrival_ends_with_the_same_capped_points(
@@ -241,11 +244,7 @@ def test_two_workers_at_once_agree_with_one_after_the_other(place: Market) -> No
     messages = [*sales, *gone]
     chance.shuffle(messages)
     small = replace(place.runtime.settings, batch_size=5)
-    context, pipes = get_context("spawn"), []
-    for _ in range(2):
-        ours, theirs = context.Pipe()
-        context.Process(target=_work, args=(small, theirs), daemon=True).start()
-        pipes.append(ours)
+    pipes = [forked.beside(_work, small)[0] for _ in range(2)]
     place.tell(*messages)
     for _ in range(20):  # what was handed back is due a little later
         for pipe in pipes:

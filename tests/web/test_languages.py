@@ -10,12 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from hub.app import create_app
 from hub.ledger.commands import Command, adjust
 from hub.program import store
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.web import keys
+from tests.apps import an_app
 from tests.people import START, add
 
 DOCUMENT = {
@@ -34,7 +34,7 @@ def runtime(database: str, redis_url: str, tmp_path: Path) -> Iterator[Runtime]:
 
 @pytest.fixture
 def client(runtime: Runtime) -> FlaskClient:
-    return create_app(runtime.settings, runtime).test_client()
+    return an_app(runtime).test_client()
 
 
 @pytest.fixture

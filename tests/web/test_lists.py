@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import requests
 
-from hub.app import create_app
 from hub.ids import new_id
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.program import store
 from hub.web import keys
 from hub.web.pacing import Buckets
+from tests.apps import an_app
 from tests.hubs import Hub, running_hub
 from tests.people import add
 from tests.shops import order, shop
@@ -51,12 +51,17 @@ class Reader:
         assert answer.ok, answer.text
         return answer.json()
 
-    def all(self, name: str, **query: Any) -> list[Any]:
+    def delete(self, path: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return requests.delete(f"{self.hub.url}/api/v1/{path}", headers=headers, timeout=10)
+
+    def all(self, path: str, *, name: str = "", **query: Any) -> list[Any]:
         """Every page of a list, two rows at a time."""
+        name = name or path
         found: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            page = self.get(name, limit=2, **query, **cursor).json()
+            page = self.get(path, limit=2, **query, **cursor).json()
             assert len(page[name]) <= 2
             found += page[name]
             if page["next"] is None:
@@ -106,6 +111,27 @@ def test_what_is_merged_into_a_member_is_listed_with_it(reader: Reader) -> None:
             f" WHERE public_id = '{BOB}'"
         )
     assert [one["id"] for one in reader.all("redemptions", member=ANN)] == [bobs["id"]]
+
+
+def test_double_uses_are_listed_with_their_orders(reader: Reader) -> None:
+    made = [reader.post("redemptions", member=who, reward="tea") for who in (ANN, BOB, CEM)]
+    assert reader.all("double-uses", name="double_uses") == []
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    with reader.hub.runtime.sessions.begin() as session:
+        till = shop(session, reader.hub.program.id, "Till")
+        for number in range(2):
+            order(session, reader.hub.program.id, till, day + timedelta(days=number), number=str(number))
+        session.connection().exec_driver_sql(
+            "INSERT INTO voucher_uses (voucher_id, transaction_id, present, wins) "
+            "SELECT v.id, t.id, true, t.number = '0' FROM vouchers v, transactions t"
+        )
+        session.connection().exec_driver_sql("UPDATE vouchers SET uses = 2, state = 'used'")
+    found = reader.all("double-uses", name="double_uses")
+    assert [one["redemption"] for one in found] == [one["id"] for one in reversed(made)]
+    assert {one["done"] for one in found} == {"take_again"}
+    assert [(use["number"], use["counts"]) for use in found[0]["orders"]] == [("0", True), ("1", False)]
+    assert (found[0]["points"], found[0]["charged"], found[0]["absorbed"]) == (1, 0, 0)
+    assert reader.get("double-uses", cursor="red_0000000000000000").status_code == 422
 
 
 def test_events_are_listed(reader: Reader) -> None:
@@ -228,7 +254,7 @@ def test_one_too_many_is_told_when_to_go_on(reader: Reader) -> None:
 
 def test_a_key_that_asks_too_fast_gets_429_and_another_key_does_not(reader: Reader) -> None:
     settings = replace(reader.hub.runtime.settings, api_rate=1)
-    client = create_app(settings, replace(reader.hub.runtime, settings=settings)).test_client()
+    client = an_app(replace(reader.hub.runtime, settings=settings)).test_client()
     headers = {"Authorization": f"Bearer {reader.key}"}
     answers = [client.get("/api/v1/rewards", headers=headers) for _ in range(8)]
     refused = next(answer for answer in answers if answer.status_code == 429)

@@ -11,17 +11,19 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.app import create_app
+from hub.bulk import run
 from hub.db import make_engine
+from hub.outbox import connections
 from hub.runtime import Runtime
 from hub.settings import Settings
+from tests.apps import an_app
 from tests.people import new_program
 from tests.shops import delivery, order, shop
 
 
 def client(runtime: Runtime, metrics_token: str = "") -> FlaskClient:
     settings = replace(runtime.settings, metrics_token=metrics_token)
-    return create_app(settings, replace(runtime, settings=settings)).test_client()
+    return an_app(replace(runtime, settings=settings)).test_client()
 
 
 @pytest.fixture
@@ -137,3 +139,21 @@ def test_an_old_schema_is_not_ready(runtime: Runtime, database: str) -> None:
         with owner.begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = %s", (now,))
         owner.dispose()
+
+
+def test_asking_shops_is_told_of(runtime: Runtime) -> None:
+    with runtime.sessions.begin() as session:
+        channel = shop(session, new_program(session), "Shop")
+        connections.ensure(session)
+        run(
+            session,
+            """UPDATE connections SET asked_at = now() - interval '90 seconds', watch_ok = false, seen = 9, found = 4,
+                   missed = 1 WHERE channel_id = :id""",
+            {"id": channel},
+        )
+    found = values(client(runtime).get("/metrics").text)
+    (age,) = [value for name, value in found.items() if name.startswith("hub_reconcile_age_seconds")]
+    assert age >= 90
+    assert [v for n, v in found.items() if n.startswith("hub_connections_ill")] == [1]
+    told = {n.rpartition(" ")[2]: v for n, v in found.items() if n.startswith("hub_reconciled_messages")}
+    assert told == {"seen": 9, "found": 4, "missed": 1}

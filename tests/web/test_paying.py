@@ -52,7 +52,9 @@ def counter(database: str, redis_url: str, tmp_path: Path) -> Iterator[Counter]:
 
 def test_a_quote_says_what_could_be_used_and_changes_nothing(counter: Counter) -> None:
     answer = counter.ask("redemptions/quote", points=120, bill=1_000_000)
-    assert answer.json() == {"points": 100, "off": 100_000, "currency": "VND", "why": "whole_steps_only"}
+    assert answer.json() == {
+        "points": 100, "off": 100_000, "currency": "VND", "why": "whole_steps_only", "code_needed": False,
+    }  # fmt: skip
     small = counter.ask("redemptions/quote", points=100, bill=60_000)
     assert (small.json()["points"], small.json()["why"]) == (50, "bill_too_small")
     assert counter.hub.rows("SELECT 1 FROM redemptions") == []

@@ -56,19 +56,19 @@ def log_in(hub: Hub, browser: requests.Session, password: str) -> requests.Respo
     return browser.post(hub.url + "/login", data=form, timeout=10)
 
 
+def let_in(hub: Hub) -> None:
+    """An owner who may log in."""
+    with hub.runtime.sessions.begin() as session:
+        user = store.add(
+            session, email=EMAIL, name=NAME, password_hash=passwords.hashed(PASSWORD), locale="vi", actor="test"
+        )  # fmt: skip
+        store.give_role(session, user, hub.program.id, "owner", actor="test")
+
+
 def test_a_day_of_trouble_leaves_nothing_personal_in_the_log(
     hub: Hub, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with hub.runtime.sessions.begin() as session:
-        user = store.add(
-            session,
-            email=EMAIL,
-            name=NAME,
-            password_hash=passwords.hashed(PASSWORD),
-            locale="vi",
-            actor="test",
-        )
-        store.give_role(session, user, hub.program.id, "owner", actor="test")
+    let_in(hub)
     till = hub.add_channel("generic_pos", signed.SETTINGS["generic_pos"], "Till")
     body = signed.till_sale(1, PHONE, customer={"phone": PHONE, "name": NAME, "email": EMAIL})
     for sent, key in (

@@ -13,11 +13,11 @@ from flask import Flask
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from hub.app import create_app
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.web import keys
 from hub.web.api.document import METHODS
+from tests.apps import an_app
 from tests.hubs import Hub, running_hub
 from tests.pace import paced
 from tests.people import add
@@ -57,7 +57,7 @@ class House:
 @pytest.fixture
 def house(database: str, redis_url: str, tmp_path: Path) -> Iterator[House]:
     with running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub:
-        app = create_app(hub.runtime.settings, hub.runtime)
+        app = an_app(hub.runtime)
         with hub.runtime.sessions.begin() as session:
             _, key = keys.create(session, hub.program, name="t", scopes=keys.SCOPES, actor="test")
             ann = add(session, "members", public_id="mem_ann", program_id=hub.program.id, name="Ann")

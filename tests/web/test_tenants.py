@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from hub.app import create_app
 from hub.ids import new_id
 from hub.ledger import commands
-from hub.members import view
+from hub.members import staff, view
 from hub.outbox import channels
 from hub.program import store
 from hub.program.store import Program
@@ -25,6 +25,7 @@ from hub.redemption.redeem import Order, redeem
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.web import keys
+from tests.apps import an_app
 from tests.people import START, add
 
 DOCUMENT = {
@@ -47,6 +48,8 @@ class House:
     voucher: str
     code: str
     key: str
+    version: str
+    """The newest of the programme: their programme has one more than ours."""
 
     def ids(self, argument: str) -> list[str]:
         """What to put where a route takes this argument."""
@@ -55,6 +58,8 @@ class House:
             "transaction_id": [self.transaction],
             "redemption_id": [self.redemption],
             "tag": ["press"],
+            "ref": [f"Lan of {self.program.slug}"],
+            "number": [self.version],
             "code": [self.code, self.code.lower(), self.voucher],
         }[argument]
 
@@ -82,7 +87,7 @@ def street(database: str, redis_url: str, tmp_path: Path) -> Iterator[Street]:
     settings = Settings(data=tmp_path, database_url=database, redis_url=redis_url)
     runtime = Runtime.start(settings)
     ours, theirs = (house(runtime, slug) for slug in ("ours", "theirs"))
-    yield Street(runtime, create_app(settings, runtime).test_client(), ours, theirs)
+    yield Street(runtime, an_app(runtime).test_client(), ours, theirs)
     runtime.engine.dispose()
 
 
@@ -108,13 +113,20 @@ def house(runtime: Runtime, slug: str) -> House:
             session, "transactions", public_id=transaction, program_id=program.id, channel_id=channel,
             external_id="1", member_id=member,
         )  # fmt: skip
+        staff.put(session, program.id, f"Lan of {slug}", member, runtime.clock())
         order = commands.Command(program.id, member, "start", "test", chain_key)
         commands.adjust(session, order, 100)
         wish = Order(program.id, member, "small", "test", chain_key)
+        version = 1
+        if slug == "theirs":
+            now = datetime.now(UTC)
+            version = store.add_version(
+                session, program, DOCUMENT, effective_from=now, now=now, actor="test"
+            )
         rules = store.versions(session, program)[0]
         done = redeem(session, wish, rules, channels.of_program(session, program.id))
         _, key = keys.create(session, program, name="t", scopes=keys.SCOPES, actor="test")
-    return House(program, public_id, transaction, done.id, done.voucher, done.code, key)
+    return House(program, public_id, transaction, done.id, done.voucher, done.code, key, str(version))
 
 
 def paths(rule: Rule, house: House) -> list[str]:
@@ -124,7 +136,7 @@ def paths(rule: Rule, house: House) -> list[str]:
     for values in itertools.product(*(house.ids(name) for name in names)):
         path = rule.rule
         for name, value in zip(names, values, strict=True):
-            path = path.replace(f"<{name}>", value)
+            path = re.sub(rf"<(\w+:)?{name}>", value, path)
         found.append(path)
     return found
 

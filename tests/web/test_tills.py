@@ -15,7 +15,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from hub import alerts
-from hub.app import create_app
 from hub.desk.telling import sentences
 from hub.ids import new_id
 from hub.ledger import commands
@@ -27,6 +26,7 @@ from hub.program.store import Program
 from hub.runtime import Runtime
 from hub.sending import Message, NotSent
 from hub.web import keys
+from tests.apps import an_app
 from tests.conftest import Clock
 from tests.hubs import START
 from tests.people import add
@@ -63,7 +63,7 @@ class Shop:
 
     def __init__(self, runtime: Runtime, program: Program) -> None:
         self.runtime, self.program = runtime, program
-        self.app = create_app(runtime.settings, runtime)
+        self.app = an_app(runtime)
         with runtime.sessions.begin() as session:
             _, self.key = keys.create(
                 session, program, name="Till app", scopes=keys.SCOPES, actor="test"
@@ -450,12 +450,29 @@ def test_who_redeems_for_themselves_is_told_of(open_shop: Any) -> None:
     with open_shop() as shop:
         with shop.runtime.sessions.begin() as session:
             ann = session.connection().exec_driver_sql("SELECT id FROM members").scalar_one()
-            staff.put(session, shop.program.id, "Lan", ann)
+            staff.put(session, shop.program.id, "Lan", ann, shop.runtime.clock())
         done = shop.redeem(cashier="Lan")
         assert done.status_code == 201
         assert shop.alerts() == [f"Lan redeemed points of their own ({done.json['id']})."]
         shop.redeem(cashier="Minh")
         assert len(shop.alerts()) == 1
+
+
+def test_who_redeems_for_themselves_is_stopped_where_the_programme_says_so(open_shop: Any) -> None:
+    with open_shop(own_redemptions="refuse") as shop:
+        with shop.runtime.sessions.begin() as session:
+            ann = session.connection().exec_driver_sql("SELECT id FROM members").scalar_one()
+            staff.put(session, shop.program.id, "Lan", ann, shop.runtime.clock())
+        for _ in range(2):
+            refused = shop.redeem("k", cashier="Lan")
+            assert (refused.status_code, refused.json["code"], shop.balance()) == (
+                409,
+                "own_account",
+                1000,
+            )
+        said = "Lan wanted to redeem points of their own and was stopped. 2 times so far."
+        assert shop.alerts() == [said]
+        assert shop.redeem("k", cashier="Minh").status_code == 201
 
 
 def test_an_alert_that_was_settled_opens_anew_when_it_happens_again(open_shop: Any) -> None:

@@ -8,15 +8,18 @@ from flask_smorest import Api
 from hub.web.api import (
     discounts,
     document,
+    double_uses,
     events,
     expiring,
     gift_cards,
     lists,
     members,
     notices,
+    programme,
     redeeming,
     redemptions,
     simulation,
+    staff,
     tiers,
     transactions,
 )
@@ -34,7 +37,7 @@ def install(app: Flask) -> None:
     api.spec.options["security"] = [{"key": []}]
     parts = (
         members, redemptions, redeeming, transactions, lists, events, expiring, notices, discounts, simulation,
-        tiers, gift_cards,
+        tiers, gift_cards, programme, double_uses, staff,
     )  # fmt: skip
     for part in parts:
         api.register_blueprint(part.blueprint)

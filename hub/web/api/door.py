@@ -43,6 +43,10 @@ class ApiBlueprint(Blueprint):
 
     ARGUMENTS_PARSER = DoorParser()
 
+    def arguments(self, schema: Schema | type[Schema], **options: Any) -> Any:
+        """As the framework's; a class of schema is made once, not for each request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
 
 class Strict(Schema):
     """What we read: unknown fields are refused, so that a typo surfaces."""

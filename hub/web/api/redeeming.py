@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from hub.desk import rewards, tills
 from hub.desk.place import Desk
-from hub.desk.tills import CashierLimit, CodeNeeded, MustWait, NoContact, WrongCode
+from hub.desk.tills import CashierLimit, CodeNeeded, MustWait, NoContact, OwnAccount, WrongCode
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
@@ -32,8 +32,8 @@ from hub.sending import NotSent
 from hub.web.api.door import ApiBlueprint, Strict, runtime, transaction
 from hub.web.api.once import given_key, key_reused, once, stored
 from hub.web.api.redemptions import (
-    QuoteRequest,
     Redemption,
+    Wish,
     not_enough,
     not_offered,
     not_payable,
@@ -44,14 +44,13 @@ from hub.web.api.redemptions import (
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
 
+_REDEMPTION = Redemption()
 blueprint = ApiBlueprint("redeeming", __name__, url_prefix="/api/v1", description="Spending points")
 
 
-class RedeemRequest(QuoteRequest):
+class RedeemRequest(Wish):
     """Who buys which reward, or pays with how many points."""
 
-    reward = fields.String(validate=validate.Length(1, 64))
-    points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
     credit = fields.Integer(
         strict=True,
         validate=validate.Range(1, 2**53),
@@ -159,7 +158,7 @@ def create(wish: dict[str, Any]) -> Any:
         return earlier  # a repetition is no further try at the code
     try:
         proof = _proof(wish)
-        return once(lambda desk: _bought(desk, wish, key, proof), Redemption(), 201, key=key)
+        return once(lambda desk: _bought(desk, wish, key, proof), _REDEMPTION, 201, key=key, fast=True)
     except CodeNeeded:
         said = _("So many points need a one-time code: POST /members/<id>/one-time-codes sends one.")
         raise Problem(409, "code_needed", _("Code needed"), said) from None
@@ -168,6 +167,10 @@ def create(wish: dict[str, Any]) -> Any:
     except CashierLimit as refused:
         tills.tell(runtime(), caller().program, refused)
         raise cashier_limit() from None
+    except OwnAccount as refused:
+        tills.tell(runtime(), caller().program, refused)
+        said = _("Nobody redeems for themselves here. The owner of the programme was told.")
+        raise Problem(409, "own_account", _("Not allowed"), said) from None
 
 
 def cashier_limit() -> Problem:
@@ -276,7 +279,7 @@ def _decided(deed: Callable[[Desk], dict[str, Any]]) -> Response:
         except NoSuchRedemption:
             raise not_found("redemption") from None
 
-    return once(found, Redemption(), key=given_key())
+    return once(found, _REDEMPTION, key=given_key(), fast=True)
 
 
 @blueprint.post("/redemptions/<redemption_id>/take-back")
@@ -296,4 +299,4 @@ def take_back_one(redemption_id: str) -> Response:
             raise Problem(409, "already_used", _("Already used"), said) from None
         return shown(desk.session, redemption_id)
 
-    return once(deed, Redemption(), key=given_key())
+    return once(deed, _REDEMPTION, key=given_key())

@@ -8,13 +8,15 @@ from fractions import Fraction
 from functools import wraps
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from flask import Response
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy.orm import Session
 
 from hub import words
 from hub.bulk import run
+from hub.desk import quotes
 from hub.desk.place import Desk
-from hub.desk.rewards import quoted
+from hub.desk.quotes import Quoted
 from hub.i18n import gettext as _
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
@@ -31,15 +33,17 @@ from hub.redemption.uses import code_key, redemption_of
 from hub.web.api.door import ApiBlueprint, Strict, now, runtime, transaction
 from hub.web.keys import caller, requires
 from hub.web.problems import Problem, not_found
+from hub.web.qr import picture
 
 blueprint = ApiBlueprint("redemptions", __name__, url_prefix="/api/v1", description="Redemptions")
 
 
-class QuoteRequest(Strict):
-    """Who would pay with how many points."""
+class Wish(Strict):
+    """Who would spend points, and on which bill."""
 
     member = fields.String(required=True, validate=validate.Length(1, 64))
-    points = fields.Integer(strict=True, required=True, validate=validate.Range(1, 2**53))
+    reward = fields.String(validate=validate.Length(1, 64))
+    points = fields.Integer(strict=True, validate=validate.Range(1, 2**53))
     currency = fields.String(validate=validate.Length(3, 3))
     bill = fields.Integer(
         strict=True,
@@ -48,13 +52,29 @@ class QuoteRequest(Strict):
     )
 
 
+class QuoteRequest(Wish):
+    """Who would pay with how many points, or have which reward."""
+
+    @validates_schema
+    def one_or_the_other(self, data: dict[str, Any], **_more: Any) -> None:
+        """Points pay a bill; a reward has its price."""
+        if ("reward" in data) == ("points" in data):
+            raise ValidationError(_("name one of reward and points"), "points")
+        if "reward" in data and "bill" in data:
+            raise ValidationError("belongs to points, not to a reward", "bill")
+
+
 class QuoteAnswer(Schema):
-    """How many points may be used, and what they take off."""
+    """How many points may be used, and what they take off; 0 points where it would be refused."""
 
     points = fields.Integer()
     off = fields.Integer(metadata={"description": "minor units"})
     currency = fields.String()
-    why = fields.String(allow_none=True)
+    why = fields.String(
+        allow_none=True,
+        metadata={"description": "why none, or fewer than were asked for; a stable code"},
+    )
+    code_needed = fields.Boolean(metadata={"description": "spending them asks for a one-time code"})
 
 
 class CartLineRequest(Strict):
@@ -174,19 +194,24 @@ def rewards() -> list[dict[str, Any]]:
 @requires("redeem")
 @blueprint.arguments(QuoteRequest)
 @blueprint.response(200, QuoteAnswer)
-def quote(wish: dict[str, Any]) -> dict[str, Any]:
-    """How many points a member may pay with now, and what they take off. Changes nothing."""
+def quote(wish: dict[str, Any]) -> Quoted:
+    """How many points a member may pay with now and what they take off, or what a reward costs them: by all that
+    a hold would be refused for. Changes nothing."""
     program = caller().program
-    with transaction() as session:
-        member = view.find(session, program.id, wish["member"])
+    with runtime().looks() as session:
+        member = view.find_with_available(session, program.id, wish["member"], now())
         if member is None:
             raise not_found("member")
-        payment = payment_of(wish)
+        currency = wish.get("currency") or program.currency
+        if member.off:
+            return Quoted(0, 0, currency, "account_disabled", code_needed=False)
+        desk = Desk(runtime(), session, program, caller().actor)
         try:
-            found = quoted(Desk(runtime(), session, program, caller().actor), member.id, payment)
+            if "reward" in wish:
+                return quotes.of_reward(desk, member.id, wish["reward"], currency)
+            return quotes.of_payment(desk, member.id, payment_of(wish), available=member.available)
         except NoSuchReward:
             raise not_found("reward") from None
-    return {"points": found.points, "off": found.off, "currency": payment.currency, "why": found.why}
 
 
 def payment_of(wish: dict[str, Any]) -> Payment:
@@ -265,6 +290,23 @@ def voucher(code: str) -> dict[str, Any]:
         "gift_card": terms.get("gift_card", {}),
         "channels": [dict(row._mapping) for row in its],
     }
+
+
+@blueprint.get("/vouchers/<code>/qr")
+@requires("vouchers:read")
+@blueprint.response(200, {"type": "string"}, content_type="image/svg+xml", description="SVG")
+def voucher_qr(code: str) -> Response:
+    """The code of a voucher, by its code (in any case) or id, as a QR code for a scanner. It never changes: keep
+    it as long as you like; whether it can be used, the voucher says."""
+    with runtime().looks() as session:
+        rows = run(
+            session,
+            "SELECT code FROM vouchers WHERE program_id = :program AND (code_key = :code OR public_id = :id)",
+            {"program": caller().program.id, "code": code_key(code), "id": code},
+        )
+    if not rows:
+        raise not_found("voucher")
+    return picture(rows[0].code)
 
 
 def _is_known(route: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,42 +7,57 @@ from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 
 from hub import i18n
-from hub.runtime import Runtime
 from hub.web.dashboard import (
+    backfilling,
     channels,
     codes,
+    connecting,
     cookies,
     deliveries,
     double_uses,
+    drafts,
     errors,
     front,
     headers,
     home,
+    keeping,
     login,
     looks,
     members,
     orders,
+    privacy,
     programme,
+    proof,
     quarantine,
     replays,
+    rotating,
+    staff,
     standing,
     static,
     visit,
 )
 
 AREAS = (
+    backfilling,
     channels,
     codes,
+    connecting,
     deliveries,
     double_uses,
+    drafts,
     front,
     home,
+    keeping,
     login,
     members,
     orders,
+    privacy,
     programme,
+    proof,
     quarantine,
     replays,
+    rotating,
+    staff,
     standing,
 )
 """Modules whose views are registered by being imported."""
@@ -50,9 +65,9 @@ AREAS = (
 _csrf = CSRFProtect()
 
 
-def install(app: Flask, runtime: Runtime) -> None:
+def install(app: Flask) -> None:
     """Register all pages on an application; call it after `problems.install`."""
-    cookies.install(app, runtime)
+    cookies.install(app)
     app.config |= {
         "WTF_CSRF_CHECK_DEFAULT": False,  # checked below, for pages alone: the API has no cookies
         "WTF_CSRF_TIME_LIMIT": 12 * 3600,

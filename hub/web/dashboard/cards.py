@@ -142,7 +142,13 @@ def _paused(_channel: ChannelHealth, _now: datetime, _own: Mapping[str, str]) ->
     return _("Nothing is sent to it until somebody resumes it. What it sends is still taken.")
 
 
-def _new(_channel: ChannelHealth, _now: datetime, _own: Mapping[str, str]) -> str:
+def _new(channel: ChannelHealth, _now: datetime, _own: Mapping[str, str]) -> str:
+    try:
+        subscribes = "install" in runtime().connector_class(channel.kind).capabilities()
+    except UnknownConnector:
+        subscribes = False
+    if subscribes:
+        return _("Nothing has come yet. Make a small order in the shop; it appears here within seconds.")
     return _("Nothing has come yet. Enter its webhook address in the shop, then make a small order.")
 
 
@@ -171,6 +177,9 @@ def _steps(channel: ChannelHealth) -> list[Step]:
     if channel.state in ("refused", "unsigned", "new", "silent", "paused") and settings:
         label = _("Open the channel") if channel.state != "refused" else _("Correct its settings")
         found.append(Step(label, settings))
+    again = _address("channel_reconnect", channel=channel.public_id)
+    if channel.state == "refused" and again and _can_reconnect(channel.kind):
+        found.append(Step(_("Connect the shop again"), again))
     if channel.state in ("refused", "failing"):
         there = list_address(channel=channel.public_id, state=["failed", "parked"])
         n = words.number(channel.failing)
@@ -183,6 +192,13 @@ def _steps(channel: ChannelHealth) -> list[Step]:
         there = list_address(channel=channel.public_id, direction="outbound", state=["due", "retrying"])
         found.append(Step(_("See what waits"), there))
     return [step for step in found if step.address]
+
+
+def _can_reconnect(kind: str) -> bool:
+    try:
+        return any(w.answered_by != "nobody" for w in runtime().connector_class(kind).ways)
+    except UnknownConnector:
+        return False
 
 
 def list_address(**filters: str | list[str]) -> str:

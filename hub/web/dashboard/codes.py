@@ -12,11 +12,12 @@ from werkzeug.wrappers import Response
 from hub import words
 from hub.desk import gift_cards, rewards, tills
 from hub.desk.place import Desk, carry_out
-from hub.desk.tills import CashierLimit, CodeNeeded
+from hub.desk.tills import CashierLimit, CodeNeeded, WrongCode
 from hub.i18n import gettext as _
 from hub.ids import new_id
 from hub.ledger.commands import NotEnoughPoints
 from hub.members import view
+from hub.members.one_time import Try
 from hub.program.rewards import ALL
 from hub.redemption.cashiers import Act
 from hub.redemption.gift_cards import NoGiftCard, NotCollectable
@@ -24,8 +25,10 @@ from hub.redemption.limits import NotOffered
 from hub.redemption.orders import Redeemed
 from hub.redemption.redeem import KeyReused, NoSuchReward
 from hub.redemption.taking_back import AlreadyUsed
+from hub.web.dashboard import proof
 from hub.web.dashboard.members import LONGEST_KEY, VOUCHER_WORDS, found_member, ring, too_many
 from hub.web.dashboard.visit import action, page, runtime, visit
+from hub.web.qr import picture
 
 
 @page("/members/<member_id>/redeem", "redeem")
@@ -36,10 +39,14 @@ def member_redeem(member_id: str) -> str:
         balance = view.balance(session, found.id, runtime().clock())
         desk = Desk(runtime(), session, visit().program, visit().actor)
         offers = rewards.offers(desk, balance["available"], found.id)
+        till, excused = desk.rules().till, visit().may("support")
     shown = [
-        {"offer": offer, "worth": worth_of(offer.reward.terms()), "key": new_id("key")}
+        {
+            "offer": offer, "worth": worth_of(offer.reward.terms()), "key": new_id("key"),
+            "needs_code": not excused and not offer.missing and till.needs_code(offer.reward.cost),
+        }
         for offer in offers
-    ]
+    ]  # fmt: skip
     return render_template("members/redeem.html", member=found, balance=balance, offers=shown)
 
 
@@ -77,8 +84,9 @@ def redeem_reward(member_id: str) -> Response:
     if not key:
         return back
     try:
+        tried = proof.given(found.id, key)
         done = carry_out(
-            runtime(), visit().program, visit().actor, lambda desk: _bought(desk, found.id, reward, key)
+            runtime(), visit().program, visit().actor, lambda desk: _bought(desk, found.id, reward, key, tried)
         )  # fmt: skip
     except REFUSALS as refused:
         flash(_why_not(refused), "danger")
@@ -88,7 +96,7 @@ def redeem_reward(member_id: str) -> Response:
     return redirect(there, 303)
 
 
-REFUSALS = (NotEnoughPoints, NoSuchReward, NotOffered, KeyReused, CodeNeeded, CashierLimit)
+REFUSALS = (NotEnoughPoints, NoSuchReward, NotOffered, KeyReused, CodeNeeded, WrongCode, CashierLimit)
 
 
 def _why_not(refused: Exception) -> str:
@@ -100,19 +108,19 @@ def _why_not(refused: Exception) -> str:
     if isinstance(refused, CashierLimit):
         tills.tell(runtime(), visit().program, refused)
         return _("This cashier has reached the limit for an hour. The owner of the programme was told.")
-    if isinstance(refused, CodeNeeded):
-        return _("So many points need a one-time code: redeem at a till that sends one, or ask support.")
+    if isinstance(refused, CodeNeeded | WrongCode):
+        return proof.why_not(refused)
     if isinstance(refused, NoSuchReward):
         return _("This reward is not offered any more.")
     return _("This form was sent before with other values; look at the history.")
 
 
-def _bought(desk: Desk, member_id: int, reward: str, key: str) -> Redeemed:
+def _bought(desk: Desk, member_id: int, reward: str, key: str, tried: Try | None) -> Redeemed:
     """As the programme asks of tills; support answers for large redemptions without a code."""
     (done,) = tills.redeeming(
         desk, Act("redeem", desk.actor), member_id,
         lambda: [rewards.redeem(desk, member_id, reward, key=key)],
-        excused=visit().may("support"),
+        proof=tried, excused=visit().may("support"),
     )  # fmt: skip
     return done
 
@@ -157,6 +165,17 @@ def member_redemption(member_id: str, redemption_id: str) -> str:
         "members/code.html", member=found, voucher=codes[0], name=terms["name"], worth=worth,
         balance=balance, voucher_words=VOUCHER_WORDS,
     )  # fmt: skip
+
+
+@page("/members/<member_id>/redemptions/<redemption_id>/qr", "redeem")
+def member_code_picture(member_id: str, redemption_id: str) -> Response:
+    """The code as a QR code, for the member's phone or the scanner of a till."""
+    with runtime().looks() as session:
+        found = found_member(session, member_id)
+        code = view.code_of(session, found.id, redemption_id)
+    if code is None:
+        abort(404)
+    return picture(code)
 
 
 @action("/members/<member_id>/redemptions/<redemption_id>/take-back", "support")

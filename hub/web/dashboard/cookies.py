@@ -33,18 +33,22 @@ class Sessions(SecureCookieSessionInterface):
         return is_https(runtime)
 
 
-def install(app: Flask, runtime: Runtime) -> None:
-    """Sign with keys derived from the hub's own: every process has the same, and a restart logs
-    nobody out."""
-    first, *older = runtime.secrets.derived("session cookie")
-    app.secret_key = first
+def install(app: Flask) -> None:
+    """Keep the session in a signed cookie that scripts cannot read."""
     app.config |= {
-        "SECRET_KEY_FALLBACKS": older,
         "SESSION_COOKIE_NAME": "hub_session",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
     app.session_interface = Sessions()
+
+
+def sign(app: Flask, runtime: Runtime) -> None:
+    """Sign with keys derived from the hub's own: every process has the same, and a restart logs
+    nobody out."""
+    first, *older = runtime.secrets.derived("session cookie")
+    app.secret_key = first
+    app.config["SECRET_KEY_FALLBACKS"] = older
 
 
 def wished_language(request: Request) -> str | None:

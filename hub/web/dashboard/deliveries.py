@@ -45,6 +45,8 @@ FAULT_WORDS: Mapping[str, str] = {
 SOURCE_WORDS: Mapping[str, str] = {
     "webhook": "sent by the shop",
     "fetch": "answer to a question of ours",
+    "poll": "found by asking the shop",
+    "backfill": "from before the channel was connected",
     "quarantine": "released from quarantine",
     "hub": "ours",
 }
@@ -52,6 +54,8 @@ TOPIC_WORDS: Mapping[str, str] = {
     "create_code": "Create a code",
     "revoke_code": "Take a code back",
     "set_balance": "Show a balance",
+    "poll.sale": "An order, listed as changed",
+    "poll.customer": "A customer, listed as new",
     "fetch.sale": "Ask for an order",
     "fetch.refunds": "Ask for refunds",
     "fetch.customer": "Ask for a customer",

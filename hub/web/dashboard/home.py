@@ -9,6 +9,7 @@ from flask import abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from hub import alerts, words
+from hub.alerts import Alert
 from hub.desk import telling
 from hub.i18n import gettext as _
 from hub.i18n import ngettext
@@ -46,14 +47,17 @@ def home() -> str:
         start, end = day.bounds(now, here.program.time_zone)
         today = day.of_day(session, here.program.id, start, end)
         told = alerts.unsettled(session, here.program.id)
-        said = telling.sentences(session, told)
+        said = telling.sentences(session, told, words_of)
         paces = health.paces(session, [channel.id for channel in channels], start, now)
     troubles = [trouble(group) for group in _worst_first(groups)[:_GROUPS_SHOWN]]
     return render_template(
         "home.html",
         cards=[card(channel, now, paces[channel.id]) for channel in channels],
-        headline=_headline(channels, len(told)),
-        alerts=list(zip(told, said, strict=True)),
+        headline=_headline(channels, *_counts(told)),
+        alerts=[pair for pair in zip(told, said, strict=True) if not telling.is_of_channel(pair[0])],
+        told_of_channels=[
+            pair for pair in zip(told, said, strict=True) if telling.is_of_channel(pair[0])
+        ],
         numbers=_numbers(today),
         today=words.day(now, here.program.time_zone),
         troubles=troubles,
@@ -89,12 +93,28 @@ def settle_alert(alert: str) -> Response:
     return redirect(url_for("dashboard.home"), 303)
 
 
-def _headline(channels: Sequence[ChannelHealth], told: int) -> tuple[str, Badge | None]:
+def _counts(told: Sequence[Alert]) -> tuple[int, int]:
+    """How many alerts are about tills, and how many about connections."""
+    of_channels = sum(telling.is_of_channel(alert) for alert in told)
+    return len(told) - of_channels, of_channels
+
+
+def _headline(
+    channels: Sequence[ChannelHealth], told: int, of_channels: int
+) -> tuple[str, Badge | None]:
     """The first sentence, and its colour."""
     ill = [c for c in channels if c.state in health.NEEDS_A_PERSON]
     if ill:
         n = len(ill)
         many = ngettext("{n} channel needs a person.", "{n} channels need a person.", n, n=n)
+        return many, badge("failed")
+    if of_channels:
+        many = ngettext(
+            "{n} connection needs a look.",
+            "{n} connections need a look.",
+            of_channels,
+            n=of_channels,
+        )
         return many, badge("failed")
     if told:
         many = ngettext(

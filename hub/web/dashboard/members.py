@@ -79,7 +79,6 @@ SUGGESTION_WORDS: Mapping[str, str] = {
     "customer_of_another": "One message named a customer of the one and a key of the other.",
 }
 LONGEST_KEY = 100
-_EXACT = ("id", "phone", "email", "card", "customer", "order", "code")
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ def members() -> str | Response:
         if text:
             hits = search.search(session, program.id, program.region, text)
             cards = view.cards(session, [hit.member_id for hit in hits])
-            if len(hits) == 1 and hits[0].by in _EXACT:
+            if len(hits) == 1 and hits[0].by in search.EXACT:
                 return redirect(url_for("dashboard.member", member_id=cards[0]["public_id"]), 303)
             by = {hit.member_id: _(FOUND_WORDS[hit.by]) for hit in hits}
             return render_template("members/list.html", q=text, cards=cards, by=by, older="", newer="")

@@ -14,6 +14,7 @@ import requests
 import responses
 
 from connectors.shopify.connector import ShopifyConnector
+from connectors.shopify.vocabulary import NEEDED_SCOPES, USEFUL_SCOPES
 from hub.canonical import IdentityKind
 from hub.connector import CreateCode, CustomerKey, Health, Lease, RevokeCode, SetBalance
 from hub.errors import ChannelDown, Fault, Misconfigured, Rejected
@@ -521,7 +522,7 @@ def test_only_one_worker_asks_for_a_token(granted: Channel, monkeypatch: pytest.
 
 
 def shop_answer(domain: str = "example.myshopify.com", *scopes: str) -> dict[str, Any]:
-    handles = scopes or ("read_orders", "write_customers", "write_discounts", "read_products")
+    handles = scopes or (*NEEDED_SCOPES, *USEFUL_SCOPES)
     return {
         "shop": {"name": "Example", "myshopifyDomain": domain, "currencyCode": "USD"},
         "currentAppInstallation": {"accessScopes": [{"handle": h} for h in handles]},
@@ -539,6 +540,20 @@ def test_health_names_missing_scopes(api: responses.RequestsMock, shopify: Shopi
     assert (health.ok, health.code) == (False, "missing_scopes")
     assert "write_discounts" in health.detail
     assert "read_customers" not in health.detail  # to write is to read
+
+
+@pytest.mark.parametrize(
+    ("lacking", "code"),
+    [("read_customer_merge", "merged_customers"), ("read_all_orders", "older_orders")],
+)
+def test_health_says_what_is_not_seen_without_a_scope_that_is_only_useful(
+    api: responses.RequestsMock, shopify: ShopifyConnector, lacking: str, code: str
+) -> None:
+    has = {*NEEDED_SCOPES, *USEFUL_SCOPES} - {lacking}
+    answer(api, shop_answer("example.myshopify.com", *has))
+    health = shopify.health()
+    assert (health.ok, health.code) == (True, code)
+    assert lacking in health.detail
 
 
 def test_health_sees_a_token_of_another_shop(

@@ -41,7 +41,10 @@ def ten_off(customer: str, code: str = "LOY-7QXM2K", **fields: Any) -> CreateCod
     return CreateCode(code, f"vch_{code}", "Ten off", key, starts_at, None, **known)
 
 
-@pytest.mark.parametrize("document", operations.DOCUMENTS)
+BULK = (operations.bulk_orders("2026-01-01T00:00:00+00:00"), operations.bulk_customers(""))
+
+
+@pytest.mark.parametrize("document", [*operations.DOCUMENTS, *BULK])
 def test_every_document_validates_against_the_real_schema(document: str) -> None:
     schema = build_schema(SCHEMA.read_text(encoding="utf-8"))
     assert validate(schema, parse(document)) == []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 import responses
 
 from connectors.woocommerce.client import Store, oauth_parameters, signature_base
@@ -114,8 +115,9 @@ def test_keys_go_into_the_query_where_a_server_strips_the_header() -> None:
         (404, "<html>Not found</html>", Misconfigured, "no_rest_api"),
         (400, error("rest_invalid_param"), Rejected, "rest_invalid_param"),
         (413, "too big", Rejected, "http_413"),
-        (200, "<html>Are you a robot?</html>", ChannelDown, "not_json"),
-        (202, "<html>Are you a robot?</html>", ChannelDown, "not_json"),
+        (200, "<html>Welcome</html>", ChannelDown, "not_json"),
+        (200, "<html>Are you a robot?</html>", ChannelDown, "captcha"),
+        (202, "<html>Are you a robot?</html>", ChannelDown, "captcha"),
         (500, error("internal_server_error"), ChannelDown, "http_500"),
         (429, "slow down", ChannelDown, "http_429"),
     ],
@@ -172,3 +174,64 @@ def test_changing_what_is_gone_is_rejected_and_deleting_it_is_done() -> None:
     with pytest.raises(Rejected):
         store().put("coupons/9", {})
     assert store().delete("coupons/9") is False
+
+
+# --- two causes that look like a wrong key ---------------------------------------------------------
+
+HOOKS = f"{TLS}/wp-json/wc/v3/webhooks"
+
+
+def signed_for_http(request: requests.PreparedRequest) -> tuple[bool, str]:
+    """As a store checks it that takes the request for one over http."""
+    query = {k: v[0] for k, v in parse_qs(urlsplit(request.url or "").query).items()}
+    given = query.pop("oauth_signature", "")
+    if not given:
+        return False, "not signed"
+    plain = {k: v for k, v in query.items() if not k.startswith("oauth_")}
+    wanted = oauth_parameters(
+        "GET", f"{PLAIN}/wp-json/wc/v3/webhooks", plain, "ck_key", "cs_secret",
+        nonce=query["oauth_nonce"], timestamp=int(query["oauth_timestamp"]),
+    )  # fmt: skip
+    return given == wanted["oauth_signature"], "signed for something else"
+
+
+@responses.activate
+def test_a_proxy_that_hides_https_is_told_from_a_wrong_key() -> None:
+    responses.get(ORDERS, status=401, body=error("woocommerce_rest_cannot_view"))
+    responses.get(HOOKS, json=[], match=[signed_for_http])
+    with pytest.raises(Misconfigured) as fault:
+        store().get("orders/7")
+    assert fault.value.code == "https_hidden"
+    assert "X-Forwarded-Proto" in fault.value.detail
+
+
+@responses.activate
+def test_a_key_that_may_only_read_is_told_from_a_wrong_secret() -> None:
+    responses.post(
+        f"{TLS}/wp-json/wc/v3/coupons", status=401, body=error("woocommerce_rest_authentication_error")
+    )
+    responses.get(HOOKS, json=[])
+    with pytest.raises(Misconfigured) as fault:
+        store().post("coupons", {"code": "x"})
+    assert fault.value.code == "key_read_only"
+
+
+@responses.activate
+def test_over_http_a_key_that_may_only_read_is_told_too() -> None:
+    responses.post(
+        f"{PLAIN}/wp-json/wc/v3/coupons", status=401, body=error("woocommerce_rest_authentication_error")
+    )
+    responses.get(f"{PLAIN}/wp-json/wc/v3/webhooks", json=[], match=[signed_for_http])
+    with pytest.raises(Misconfigured) as fault:
+        store(PLAIN).post("coupons", {"code": "x"})
+    assert fault.value.code == "key_read_only"
+
+
+@responses.activate
+def test_a_wrong_secret_stays_a_wrong_secret() -> None:
+    refused = error("woocommerce_rest_authentication_error")
+    responses.post(f"{TLS}/wp-json/wc/v3/coupons", status=401, body=refused)
+    responses.get(HOOKS, status=401, body=refused)
+    with pytest.raises(Misconfigured) as fault:
+        store().post("coupons", {"code": "x"})
+    assert fault.value.code == "bad_key"

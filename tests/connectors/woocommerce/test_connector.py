@@ -214,4 +214,6 @@ def test_health_words_what_a_look_up_would_have_met(woo: WooCommerceConnector) -
 
 
 def test_what_it_can_do_is_told(woo: WooCommerceConnector) -> None:
-    assert woo.capabilities() == {"fetch", "push", "read_code", "health"}
+    assert woo.capabilities() == {
+        "fetch", "push", "read_code", "reconcile", "history", "reread", "install", "renew_secret", "health",
+    }  # fmt: skip

@@ -393,7 +393,7 @@ def test_a_balance_is_written_once_and_only_when_it_differs(shop: Shop) -> None:
     ("fault", "expected", "code"),
     [
         ({"fault": "server_error"}, ChannelDown, "http_500"),
-        ({"fault": "captcha"}, ChannelDown, "not_json"),
+        ({"fault": "captcha"}, ChannelDown, "captcha"),
         ({"fault": "unauthorised"}, Misconfigured, "bad_key"),
         ({"fault": "too_many_requests", "retry_after": 60}, ChannelDown, "http_429"),
     ],

@@ -171,6 +171,18 @@ def test_a_failed_delivery_is_lost(shop: Shop) -> None:
     assert shop.topics() == ["order.created", "order.updated"]
 
 
+@pytest.mark.parametrize(
+    ("topic", "status"),
+    [
+        ("order.updated", 201), ("product.restored", 201), ("action.woocommerce_order_refunded", 201),
+        ("order.refunded", 400), ("refund.created", 400), ("action.save_post", 400),
+    ],
+)  # fmt: skip
+def test_webhooks_are_of_the_topics_that_there_are(shop: Shop, topic: str, status: int) -> None:
+    wish = {"topic": topic, "delivery_url": shop.hub.url, "secret": "s"}
+    assert shop.api("POST", "webhooks", wish).status_code == status
+
+
 def test_the_seventh_failure_in_a_row_switches_a_webhook_off_and_one_more_after_that(shop: Shop) -> None:
     shop.hub.status = 500
     orders = [shop.buy() for _ in range(6)]

@@ -6,27 +6,10 @@ import json
 
 import pytest
 
-from hub.connect import add_channel
 from hub.outbox import channels as store
 from hub.outbox.channels import Channel
 from tests.desks import Office
-
-SHOP = {
-    "store_url": "https://shop.example.com",
-    "consumer_key": "ck_1",
-    "consumer_secret": "cs_1",
-    "webhook_secret": "s3cret-of-the-shop",
-    "previous_webhook_secret": "0ld-one",
-}
-
-
-@pytest.fixture
-def channel(office: Office) -> Channel:
-    with office.runtime.sessions.begin() as session:
-        return add_channel(
-            session, office.runtime, program_id=office.ours.id, kind="woocommerce", name="Shop",
-            settings=SHOP, actor="test",
-        )  # fmt: skip
+from tests.web.dashboard.conftest import SHOP
 
 
 def now(office: Office, channel: Channel) -> tuple[str, dict[str, str], dict[str, str]]:

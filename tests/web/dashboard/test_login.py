@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from hub.app import create_app
 from hub.runtime import Runtime
 from hub.settings import Settings
 from hub.users import passwords, store
 from hub.users.store import User
+from tests.apps import an_app
 from tests.desks import _TOKEN, Office
 
 EMAIL, PASSWORD = "linh@example.com", "eight small brown tables"
@@ -166,7 +166,7 @@ def test_the_cookie_is_kept_from_scripts_and_strangers(
         trusted_proxies=("127.0.0.1",),
     )  # fmt: skip
     runtime = Runtime.start(settings)
-    client = create_app(settings, runtime).test_client()
+    client = an_app(runtime).test_client()
     answer = client.get("/login", headers={"X-Forwarded-Proto": scheme, "X-Forwarded-For": "192.0.2.1"})
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("hub_session=")
@@ -192,7 +192,7 @@ def test_pages_are_kept_by_nobody_and_framed_by_nobody(client: FlaskClient) -> N
 def test_every_process_reads_the_cookies_of_the_others(office: Office, linh: User) -> None:
     client = office.app.test_client()
     log_in(client)
-    other = create_app(office.runtime.settings, replace(office.runtime)).test_client()
+    other = an_app(replace(office.runtime)).test_client()
     cookie = client.get_cookie("hub_session")
     assert cookie is not None
     other.set_cookie("hub_session", cookie.value)
@@ -221,7 +221,7 @@ def away(tmp_path: Path) -> Iterator[FlaskClient]:
     url = "postgresql://nobody@127.0.0.1:9/none"
     settings = Settings(data=tmp_path, database_url=url, redis_url="redis://127.0.0.1:9/0")
     runtime = Runtime.start(settings, "web")
-    yield create_app(settings, runtime).test_client()
+    yield an_app(runtime).test_client()
     runtime.engine.dispose()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hub import alerts
+import pytest
+
+from hub import alerts, sending
 from hub.ledger import commands
 from hub.ledger.commands import Command
 from hub.program import store
+from hub.sending import Message
 from tests.desks import Office
 from tests.people import add
 
@@ -61,3 +64,62 @@ def test_a_cashier_at_the_dashboard_is_limited_and_support_answers_for_large_one
     assert "This cashier has reached the limit for an hour." in again.text
     with office.runtime.sessions() as session:
         assert [one.kind for one in alerts.unsettled(session, office.ours.id)] == ["cashier_limit"]
+
+
+def test_a_cashier_sends_the_member_a_code_and_types_it_in(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Message] = []
+
+    class Post:
+        def send(self, message: Message) -> None:
+            sent.append(message)
+
+    monkeypatch.setattr(sending, "sender", lambda _settings, way: Post() if way == "sms" else None)
+    with office.runtime.sessions.begin() as session:
+        now = office.runtime.clock()
+        document = {**DOCUMENT, "till": {"code_above": 5}}
+        store.add_version(session, office.ours, document, effective_from=now, now=now, actor="test")
+        for name in ("ann", "bob"):
+            member = add(
+                session, "members", public_id=f"mem_{name}", program_id=office.ours.id, name=name
+            )
+            order = Command(office.ours.id, member, name, "test", office.runtime.chain_key)
+            commands.adjust(session, order, 100)
+        add(
+            session,
+            "identities",
+            program_id=office.ours.id,
+            member_id=member,
+            kind="phone",
+            value="+84912345678",
+        )
+    cashier, support = office.desk("cashier"), office.desk("support")
+    page = cashier.get("./members/mem_bob/redeem").text
+    assert "Send a code to the member" in page
+    assert 'name="one_time_code"' in page
+    assert 'name="one_time_code"' not in support.get("./members/mem_bob/redeem").text
+    nowhere = cashier.post("./members/mem_ann/one-time-code", follow_redirects=True)
+    assert "has no phone or e-mail" in nowhere.text
+    answer = cashier.post("./members/mem_bob/one-time-code", follow_redirects=True)
+    assert "A code was sent to +84…678." in answer.text
+    wish = {"reward": "tea", "key": "k1"}
+
+    def typed(digits: str) -> str:
+        path = "./members/mem_bob/redeem"
+        return cashier.post(path, {**wish, "one_time_code": digits}, follow_redirects=True).text
+
+    wrong = "000000" if sent[0].code != "000000" else "111111"
+    assert "Tries left: 4." in typed(wrong)
+    assert "Tries left: 3." in typed("+84")
+    code = sent[0].code
+    assert "The code can be used once" in typed(f"{code[:3]} {code[3:]}")
+    assert "The code can be used once" in typed(wrong), "the same form again is no further try"
+    tries = "SELECT tries, state FROM one_time_codes"
+    with office.runtime.sessions() as session:
+        assert session.connection().exec_driver_sql(tries).all() == [(3, "used")]
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM redemptions").scalar() == 1
+    assert office.desk("viewer").post("./members/mem_bob/one-time-code").status_code == 403
+    assert (
+        office.desk("cashier", office.theirs).post("./members/mem_bob/one-time-code").status_code == 404
+    )

@@ -15,10 +15,12 @@ from tests.desks import Desk, Office
 TEMPLATES = Path(__file__).parents[3] / "hub" / "web" / "templates"
 READ_OUT = ("title", "aria-label", "placeholder", "alt", "data-label")
 """Attributes that people read or hear."""
+SILENT = ("script", "style", "code", "pre", "textarea")
+"""Code, and what somebody has typed."""
 
 
 class Texts(HTMLParser):
-    """What people read on a page: text, and telling attributes; not what stands in <code>."""
+    """What people read on a page: text, and telling attributes."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -26,11 +28,11 @@ class Texts(HTMLParser):
         self.silent = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.silent += tag in ("script", "style", "code", "pre")
+        self.silent += tag in SILENT
         self.found += [value for name, value in attrs if name in READ_OUT and value]
 
     def handle_endtag(self, tag: str) -> None:
-        self.silent -= tag in ("script", "style", "code", "pre")
+        self.silent -= tag in SILENT
 
     def handle_data(self, data: str) -> None:
         if not self.silent and data.strip():

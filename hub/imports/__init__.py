@@ -1,0 +1,1 @@
+"""Bringing members over from another programme: their points, lots, tiers and dates out of a table."""
