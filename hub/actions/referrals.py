@@ -163,7 +163,7 @@ def _orders(session: Session, friend: int) -> list[Order]:
             FROM transactions t JOIN channels c ON c.id = t.channel_id
             WHERE t.member_id IN (SELECT id FROM members WHERE id = :friend OR alias_of = :friend)
               AND {COUNTS}
-            ORDER BY t.placed_at, t.channel_id, t.external_id""",
+            ORDER BY t.placed_at, t.channel_id, t.external_id COLLATE "C\"""",
         {"friend": friend},
     )
     return [Order(**row._mapping) for row in rows]

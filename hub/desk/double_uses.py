@@ -116,7 +116,7 @@ def _orders(session: Session, vouchers: list[int]) -> dict[int, list[dict[str, A
            FROM voucher_uses u JOIN transactions t ON t.id = u.transaction_id
            JOIN channels c ON c.id = t.channel_id
            WHERE u.voucher_id = ANY(:ids) AND u.present
-           ORDER BY t.placed_at, t.channel_id, t.external_id""",
+           ORDER BY t.placed_at, t.channel_id, t.external_id COLLATE "C\"""",
         {"ids": vouchers},
     ):
         found[row.voucher_id].append({k: v for k, v in row._mapping.items() if k != "voucher_id"})

@@ -135,7 +135,7 @@ class Locked:
                JOIN vouchers v ON v.id = u.voucher_id
                WHERE u.voucher_id = ANY(:ids) AND (u.present OR t.state IN ('cancelled', 'deleted')
                      AND EXISTS (SELECT 1 FROM unnest(t.codes) c WHERE upper(btrim(c)) = v.code_key))
-               ORDER BY t.placed_at, t.channel_id, t.external_id""",
+               ORDER BY t.placed_at, t.channel_id, t.external_id COLLATE "C\"""",
             {"ids": [v.id for v in self.vouchers]},
         ):
             found.setdefault(row.voucher_id, []).append(row)

@@ -25,7 +25,7 @@ def shared(session: Session, program_id: int, transaction_id: int) -> Iterator[t
            JOIN voucher_uses o ON o.voucher_id = v.id AND o.present AND o.transaction_id <> mine.transaction_id
            JOIN transactions t ON t.id = o.transaction_id JOIN channels c ON c.id = t.channel_id
            WHERE mine.transaction_id = :id AND mine.present
-           ORDER BY t.placed_at, t.channel_id, t.external_id LIMIT :most""",
+           ORDER BY t.placed_at, t.channel_id, t.external_id COLLATE "C" LIMIT :most""",
         {"program": program_id, "id": transaction_id, "most": _MOST},
     ):
         named = {"code": row.code, "number": row.number, "channel": row.channel}

@@ -111,7 +111,7 @@ def _purchases(session: Session, program_id: int, roots: Collection[int]) -> dic
            WHERE m.program_id = :program AND (m.id = ANY(:roots) OR m.alias_of = ANY(:roots))
              AND t.state IN ('paid', 'fulfilled') AND NOT t.test AND t.placed_at IS NOT NULL
              AND (t.why IS NULL OR t.why <> ALL(:not_here)) AND t.waiting_for IS DISTINCT FROM 'review'
-           ORDER BY t.placed_at, t.channel_id, t.external_id""",
+           ORDER BY t.placed_at, t.channel_id, t.external_id COLLATE "C\"""",
         {"program": program_id, "roots": sorted(roots), "not_here": list(_NOT_HERE)},
     )
     found: dict[int, list[Purchase]] = defaultdict(list)
