@@ -24,6 +24,7 @@ from hub.sync import backfill, backfills, reconcile, trying
 from hub.sync.backfills import Backfill, NotPossible
 from hub.sync.forgetting import forget
 from hub.sync.trying import Figures
+from tests.clocks import AheadClock
 from tests.hubs import Hub, Running, running_hub
 
 DOCUMENT = {
@@ -40,16 +41,6 @@ ANN = {"name": "Ann Nguyen", "email": "Ann@example.com", "phone": "0912 345 678"
 BOB = {"name": "Bob Tran", "email": "bob@example.com", "phone": "0987 654 321"}
 
 
-class Clock:
-    """The shop's and the hub's, moved by the test."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-
 @dataclass
 class Shop:
     """A store that sold before it was connected."""
@@ -58,7 +49,7 @@ class Shop:
     sandbox: WooCommerceSandbox
     channel: Channel
     url: str
-    clock: Clock
+    clock: AheadClock
 
     def sold(self, days: int, price: int = 50_000, who: Any = ANN) -> str:
         """An order of so many days ago."""
@@ -130,7 +121,7 @@ class Shop:
 
 @pytest.fixture
 def shop(database: str, redis_url: str, tmp_path: Path) -> Iterator[Shop]:
-    clock = Clock()
+    clock = AheadClock()
     sandbox = WooCommerceSandbox(now=clock)
     with (
         running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub,
@@ -241,7 +232,7 @@ def test_a_customers_orders_are_tried_together_however_small_the_batches(
     monkeypatch.setattr(backfill, "BATCH", 2)
     small = {"id": "small", "name": "Small", "cost": 20, "amount": {"VND": "5000"}}
     document = {"earn": {"per": {"VND": "1000"}}, "points": {"most_per_member": 120}, "rewards": [small]}
-    clock = Clock()
+    clock = AheadClock()
     sandbox = WooCommerceSandbox(now=clock)
     with running_hub(database, redis_url, tmp_path, document=document) as hub, Running(sandbox) as url:
         shop = Shop(hub, sandbox, hub.add_channel("woocommerce", sandbox.settings(), "Shop"), url, clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,12 @@ from hub.outbox.channels import Channel
 from hub.sync import reconcile, reread, watch
 from hub.sync.reconcile import Found
 from hub.sync.sweep import after_restore
+from tests.clocks import AheadClock
 from tests.hubs import Hub, Running, running_hub
 
 DOCUMENT = {"earn": {"points": 1, "per": {"VND": "1000"}}}
 ANN = {"name": "Ann Nguyen", "email": "Ann@example.com", "phone": "0912 345 678"}
 TEA = {"sku": "TEA", "name": "Tea", "quantity": 1, "price": "50000"}
-
-
-class Clock:
-    """The shop's and the hub's, moved by the test."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def pass_(self, **time: float) -> None:
-        self.ahead += timedelta(**time)
 
 
 @dataclass
@@ -47,7 +35,7 @@ class Shop:
     sandbox: WooCommerceSandbox
     channel: Channel
     url: str
-    clock: Clock
+    clock: AheadClock
 
     def buy(self, **wish: Any) -> str:
         wish = {"customer": ANN, "lines": [TEA], "currency": "VND", **wish}
@@ -88,7 +76,7 @@ class Shop:
 
 @pytest.fixture
 def shop(database: str, redis_url: str, tmp_path: Path) -> Iterator[Shop]:
-    clock = Clock()
+    clock = AheadClock()
     sandbox = WooCommerceSandbox(now=clock)
     with (
         running_hub(database, redis_url, tmp_path, document=DOCUMENT) as hub,

@@ -20,6 +20,7 @@ from hub.outbox import connections
 from hub.outbox.channels import Channel
 from hub.sync import asking, silence, watch
 from hub.sync.silence import judge
+from tests.clocks import AheadClock
 from tests.hubs import Hub, Running, running_hub
 
 ZONE = "Asia/Ho_Chi_Minh"
@@ -78,14 +79,6 @@ def test_a_channel_of_which_little_is_known_is_not_judged(known: list[tuple[date
 # --- through the hub -------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-
 @dataclass
 class Shop:
     """A connected shop that has sent something every few minutes for four weeks, and then no more."""
@@ -94,7 +87,7 @@ class Shop:
     sandbox: Sandbox
     channel: Channel
     url: str
-    clock: Clock
+    clock: AheadClock
 
     def fault(self, name: str, **options: Any) -> None:
         wish = {"fault": name, **options}
@@ -141,7 +134,7 @@ class Shop:
 def shop(
     request: pytest.FixtureRequest, database: str, redis_url: str, tmp_path: Path
 ) -> Iterator[Shop]:
-    clock = Clock()
+    clock = AheadClock()
     sandbox: Sandbox = request.param()
     with (
         running_hub(
@@ -214,7 +207,7 @@ def test_a_till_that_cannot_be_asked_is_told_when_it_is_sure(hub_of_till: Shop) 
 def hub_of_till(database: str, redis_url: str, tmp_path: Path) -> Iterator[Shop]:
     with running_hub(database, redis_url, tmp_path) as hub:
         channel = hub.add_channel("generic_pos", {"webhook_secret": "s" * 32}, "Till")
-        yield Shop(hub, WooCommerceSandbox(), channel, "", Clock())
+        yield Shop(hub, WooCommerceSandbox(), channel, "", AheadClock())
 
 
 def test_what_comes_by_webhook_is_counted_once_a_minute_and_answers_of_ours_are_not(
