@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
 from sqlalchemy import text
-from werkzeug.serving import make_server
-from werkzeug.wsgi import ClosingIterator
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from connectors.sandbox_kit import Running, Sandbox
 from hub.connect import add_channel
@@ -148,31 +146,62 @@ def running_hub(
 
 
 @dataclass
-class Counted:
-    """An application that knows how many requests it is still busy with: who asked has an answer before the
-    connection to the database is given back."""
+class Answering:
+    """How many requests a server is busy with: who asked has an answer before the connection to the database is
+    given back."""
 
-    app: Callable[..., Any]
     busy: int = 0
+    ended: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> ClosingIterator:
-        self._add(1)
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """Answer a request; whether there still are answers."""
+        with self._changed:
+            answers = not self.ended
+            self.busy += answers
         try:
-            return ClosingIterator(self.app(environ, start), partial(self._add, -1))
-        except BaseException:
-            self._add(-1)
-            raise
+            yield answers
+        finally:
+            with self._changed:
+                self.busy -= answers
+                self._changed.notify_all()
 
-    def wait(self) -> None:
-        """Until nothing is being answered any more."""
+    def end(self) -> None:
+        """Answer nothing from now on, and wait for what is being answered. A browser keeps its connections
+        longer than the server listens; what it asks then would open connections to the database that
+        nobody closes."""
         with self._changed:
-            self._changed.wait_for(lambda: self.busy == 0, timeout=5)
+            self.ended = True
+            assert self._changed.wait_for(lambda: self.busy == 0, timeout=15), (
+                "a request is not answered"
+            )
 
-    def _add(self, number: int) -> None:
-        with self._changed:
-            self.busy += number
-            self._changed.notify_all()
+
+@contextmanager
+def served(app: Callable[..., Any]) -> Iterator[str]:
+    """Serve an application from threads, at the address that is yielded."""
+    answering = Answering()
+
+    class Handler(WSGIRequestHandler):
+        # not around the application: its iterator is not closed when a browser leaves in the middle
+        def run_wsgi(self) -> None:
+            with answering.one() as answers:
+                if answers:
+                    super().run_wsgi()
+                else:
+                    self.send_error(503)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
+        answering.end()
 
 
 @dataclass
@@ -192,17 +221,8 @@ class Front:
 
     def url(self) -> str:
         with self._lock:
-            self._served = self._served or self._serve()
+            self._served = self._served or self._end.enter_context(served(an_app(self.runtime)))
         return self._served
-
-    def _serve(self) -> str:
-        app = Counted(an_app(self.runtime))
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        for end in (app.wait, lambda: thread.join(timeout=5), server.server_close, server.shutdown):
-            self._end.callback(end)
-        return f"http://127.0.0.1:{server.server_port}"
 
 
 __all__ = ["Hub", "Running", "running_hub"]

@@ -160,9 +160,11 @@ def _names(found: object) -> list[str]:
 def copied_database(servers: Servers, label: str) -> Iterator[str]:
     """The owner's URL of one more database, for tests that need two; dropped afterwards."""
     database = Database(servers, label)
-    with database.lent() as url:
-        yield url
-    database.drop()
+    try:
+        with database.lent() as url:
+            yield url
+    finally:
+        database.drop()
 
 
 _END_SESSIONS = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import requests
 
 from tests import signed
-from tests.hubs import Counted, running_hub
+from tests.hubs import Answering, running_hub, served
 
 
 def test_whoever_is_answered_leaves_no_error_behind(
@@ -27,40 +29,86 @@ def test_whoever_is_answered_leaves_no_error_behind(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_it_waits_for_what_is_still_being_answered() -> None:
-    begun, go_on, waited = threading.Event(), threading.Event(), threading.Event()
+Start = Callable[..., Any]
+OK = ("200 OK", [("content-type", "text/plain")])
 
-    def slow(_environ: dict[str, Any], _start: Callable[..., Any]) -> Iterator[bytes]:
+
+def test_it_waits_for_what_is_still_being_answered() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    answers: list[str] = []
+
+    def slow(_environ: dict[str, Any], start: Start) -> list[bytes]:
         begun.set()
         go_on.wait(5)
-        yield b"done"
+        start(*OK)
+        return [b"done"]
 
-    def ask() -> None:
-        answer = counted({}, lambda *_: None)
-        assert list(answer) == [b"done"]
-        answer.close()
+    def serve() -> None:
+        with served(slow) as url:
+            asking = threading.Thread(target=lambda: answers.append(requests.get(url, timeout=10).text))
+            asking.start()
+            begun.wait(5)
+        ended.set()
+        asking.join()
 
-    def wait() -> None:
-        counted.wait()
-        waited.set()
-
-    counted = Counted(slow)
-    threads = [threading.Thread(target=ask), threading.Thread(target=wait)]
-    threads[0].start()
-    begun.wait(5)
-    threads[1].start()
-    assert not waited.wait(0.2)
+    serving = threading.Thread(target=serve)
+    serving.start()
+    assert begun.wait(5)
+    assert not ended.wait(0.3)
     go_on.set()
-    assert waited.wait(5)
-    for thread in threads:
-        thread.join()
+    assert ended.wait(5)
+    serving.join()
+    assert answers == ["done"]
 
 
-def test_one_that_fails_is_not_waited_for() -> None:
-    def fails(_environ: dict[str, Any], _start: Callable[..., Any]) -> list[bytes]:
+def test_one_that_fails_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_environ: dict[str, Any], _start: Start) -> list[bytes]:
         raise RuntimeError("no answer")
 
-    counted = Counted(fails)
-    with pytest.raises(RuntimeError):
-        counted({}, lambda *_: None)
-    assert counted.busy == 0
+    answering = Answering()
+    with pytest.raises(RuntimeError), answering.one():
+        fails({}, print)
+    answering.end()
+    assert answering.busy == 0
+    with served(fails) as url:
+        assert requests.get(url, timeout=10).status_code == 500
+
+
+def test_one_whose_browser_left_in_the_middle_is_not_waited_for() -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def endless(_environ: dict[str, Any], start: Start) -> Iterator[bytes]:
+        start(*OK)
+        begun.set()
+        left.wait(5)
+        yield from (b"x" * 100_000 for _ in range(1000))
+
+    with served(endless) as url:
+        browser = _connected(url)
+        browser.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert begun.wait(5)
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        browser.close()  # at once, as a closed tab does
+        left.set()
+
+
+def test_what_is_asked_after_the_end_is_refused_and_reaches_nothing() -> None:
+    """A browser's page asks again over a connection it opened before."""
+    reached: list[str] = []
+
+    def app(environ: dict[str, Any], start: Start) -> list[bytes]:
+        reached.append(environ["PATH_INFO"])
+        start(*OK)
+        return [b"done"]
+
+    with served(app) as url:
+        browser = _connected(url)
+        assert requests.get(f"{url}/during", timeout=10).ok  # who came before is in a thread by now
+    with browser:
+        browser.sendall(b"GET /after HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b" 503 " in browser.recv(1000)
+    assert reached == ["/during"]
+
+
+def _connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=5)
