@@ -12,7 +12,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -114,6 +114,8 @@ class _Run:
     open: dict[int, Claimed]
     leased_at: float
     is_over: Callable[[], bool]
+    well: set[int] = field(default_factory=set)
+    """Channels that have answered in this run: a failure ends a channel's turn, so once is enough to say."""
 
     def channel(self, channel: Channel, batch: Sequence[Claimed]) -> None:
         """All of one channel; when it is down, or its turn is over, the rest go back untouched."""
@@ -158,7 +160,7 @@ class _Run:
         return None
 
     def _decide(self, channel: Channel, connector: Connector, delivery: Claimed) -> Order:
-        with self.runtime.sessions() as session:
+        with self.runtime.looks() as session:
             return decide(session, self.runtime, channel, connector, delivery)
 
     def _note(
@@ -184,8 +186,10 @@ class _Run:
                 milliseconds=_since(started), exchanges=_exchanges(connector),
             )  # fmt: skip
             deliveries.finish(session, [finish], worker=self.runtime.name)
-            if not isinstance(order, NotNeeded):
+            if not isinstance(order, NotNeeded) and delivery.channel_id not in self.well:
                 circuit.close(session, delivery.channel_id)
+        if not isinstance(order, NotNeeded):
+            self.well.add(delivery.channel_id)
 
     def _fail(
         self, delivery: Claimed, fault: Fault, connector: Connector | None, started: float
