@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +16,8 @@ from random import Random
 from threading import Barrier, Event
 
 import pytest
+from psycopg.errors import LockNotAvailable, QueryCanceled
+from sqlalchemy.exc import OperationalError
 
 from hub.canonical import CustomerRef, Line, LineKind, Sale, SaleState
 from hub.ledger import commands
@@ -105,6 +107,17 @@ def join(hub: Hub, people: list[int], own: Random) -> None:
             step(session, order)
 
 
+@contextmanager
+def in_its_turn() -> Iterator[None]:
+    """Staff who do not get a turn within a request's few seconds are told to come again, which a machine with
+    other things to do brings about. It is no circle: those PostgreSQL finds within a second, and counts."""
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled | LockNotAvailable):
+            raise
+
+
 def race(hub: Hub, people: list[int]) -> None:
     """Three workers and both meddlers from one barrier, until the workers find nothing more."""
     together, over = Barrier(5), Event()
@@ -117,7 +130,8 @@ def race(hub: Hub, people: list[int]) -> None:
         own = Random(11)
         together.wait(10)
         while not over.is_set():
-            step(hub, people, own)
+            with in_its_turn():
+                step(hub, people, own)
 
     with ThreadPoolExecutor(5) as pool:
         workers = [pool.submit(work) for _ in range(3)]
