@@ -12,7 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ import urllib3
 
 from hub.errors import BadPayload, ChannelDown, Misconfigured
 from hub.payload import parse_json
-from hub.peers import PeerGuard, PrivatePeer, ends_at, is_private, is_proxied
+from hub.peers import KeptConnectionDropped, Line, PrivatePeer, ends_at, is_private, is_proxied
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -30,6 +30,8 @@ DEADLINE_SECONDS = 30.0
 MAX_BYTES = 10 * 1024 * 1024
 MAX_RETRY_AFTER = timedelta(hours=12)
 _KEPT_BYTES = 4096
+_SAFE = frozenset({"GET", "HEAD"})
+"""What may be asked twice whatever became of the first time (https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)."""
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 """Some platforms write "2.0" where RFC 9110 wants whole seconds."""
 
@@ -66,21 +68,39 @@ class Exchange:
     milliseconds: int = 0
 
 
+class Dropped(ChannelDown):
+    """A connection that was kept from an earlier request ended without an answer to something that is not asked twice
+    blindly. On a new connection it may well be answered; what was asked for may have been done."""
+
+    def __init__(self) -> None:
+        super().__init__("unreachable", "the channel ended the connection without an answer")
+
+
 @dataclass(slots=True)
 class Http:
-    """One channel's door to the network; not thread-safe (one per use)."""
+    """One channel's door to the network; not thread-safe (one per use). Its connections are kept until it is closed."""
 
     allow_private: Iterable[str] = ()
     """Hosts the operator allows although they resolve to private addresses."""
     allow_any_private: bool = False
     mask: Callable[[str], str] = lambda text: text
     exchanges: list[Exchange] = field(default_factory=list)
-    session: requests.Session = field(default_factory=requests.Session)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _kept: Line | None = None
 
-    def __post_init__(self) -> None:
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, PeerGuard(self._is_allowed))
+    def again(self) -> Http:
+        """The same door, the same connections, and a record of its own."""
+        return replace(self, exchanges=[], _kept=self._line())
+
+    def close(self) -> None:
+        """End the connections that are kept, also those of `again`; they are made anew when they are needed."""
+        if self._kept is not None:
+            self._kept.close()
+
+    def _line(self) -> Line:
+        if self._kept is None:
+            self._kept = Line(_allows(self.allow_private, anything=self.allow_any_private))
+        return self._kept
 
     def request(
         self,
@@ -133,18 +153,9 @@ class Http:
         max_bytes: int,
     ) -> Answer:
         bound = ends_at.set(ends)
+        request = requests.Request(method, url, dict(headers or {}), None, body, params, auth)
         try:
-            with self.session.request(
-                method,
-                url,
-                headers=dict(headers or {}),
-                params=params,
-                data=body,
-                auth=auth,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with self._answer(request) as response:
                 content = _read(response, ends, max_bytes)
                 lowered = {k.lower(): v for k, v in response.headers.items()}
                 return Answer(response.status_code, lowered, content)
@@ -167,13 +178,21 @@ class Http:
         finally:
             ends_at.reset(bound)
 
-    def _is_allowed(self, host: str) -> bool:
-        return self.allow_any_private or host.strip("[]") in self.allow_private
+    def _answer(self, request: requests.Request) -> requests.Response:
+        """Once more where a kept connection had ended, if nothing can be done twice by that."""
+        line, timeout = self._line(), (CONNECT_SECONDS, READ_SECONDS)
+        try:
+            return line.send(request, timeout)
+        except KeptConnectionDropped:
+            line.close()
+            if request.method not in _SAFE:
+                raise Dropped from None
+            return line.send(request, timeout)
 
     def _refuse_private(self, url: str) -> None:
         """Before a word is said; what the name resolves to by then, `PeerGuard` sees."""
         host = urlsplit(url).hostname or ""
-        if self._is_allowed(host):
+        if _allows(self.allow_private, anything=self.allow_any_private)(host):
             return
         try:
             found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
@@ -183,6 +202,11 @@ class Http:
             raise ChannelDown("no_such_host", f"the host name {host!r:.80} does not resolve") from None
         if any(is_private(str(address[0])) for *_, address in found):
             raise _private(host)
+
+
+def _allows(hosts: Iterable[str], *, anything: bool) -> Callable[[str], bool]:
+    """Whether the operator allows a host although it resolves to private addresses."""
+    return lambda host: anything or host.strip("[]") in hosts
 
 
 def _private(host: str) -> Misconfigured:
@@ -219,7 +243,9 @@ def _read(response: requests.Response, ends: float, max_bytes: int) -> bytes:
             if time.monotonic() > ends:
                 raise ChannelDown("timeout", "the channel did not finish its answer in time")
     except urllib3.exceptions.ReadTimeoutError:
-        raise ChannelDown("timeout", "the channel stopped in the middle of its answer") from None
+        late = time.monotonic() >= ends
+        what = "did not finish its answer in time" if late else "stopped in the middle of its answer"
+        raise ChannelDown("timeout", f"the channel {what}") from None
     except urllib3.exceptions.HTTPError as error:
         raise ChannelDown("cut_off", f"the answer was cut off ({type(error).__name__})") from None
     return bytes(content)

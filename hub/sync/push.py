@@ -12,6 +12,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -34,8 +35,9 @@ from hub.connector import (
 )
 from hub.db import AWAY
 from hub.errors import ChannelDown, Fault, Misconfigured
+from hub.http import Dropped
 from hub.outbox import channels, circuit, deliveries, masking
-from hub.outbox.channels import Channel
+from hub.outbox.channels import Channel, Doors
 from hub.outbox.deliveries import Claimed, Finish, LeaseLost
 from hub.redemption import states
 from hub.redemption.costs import ACTOR
@@ -68,14 +70,16 @@ def drain(
 ) -> int:
     """Push until nothing is due, the time is up or it is told to stop."""
     ends, count = time.monotonic() + seconds, 0
-    while time.monotonic() < ends and not stopping():
-        with runtime.sessions.begin() as session:
-            lease = timedelta(seconds=runtime.settings.lease_seconds)
-            batch = deliveries.claim(session, "outbound", limit=BATCH, lease=lease)
-        if not batch:
-            break
-        push(runtime, batch, until=min(ends, time.monotonic() + TURN), stopping=stopping)
-        count += len(batch)
+    with closing(Doors(runtime)) as doors:
+        while time.monotonic() < ends and not stopping():
+            with runtime.sessions.begin() as session:
+                lease = timedelta(seconds=runtime.settings.lease_seconds)
+                batch = deliveries.claim(session, "outbound", limit=BATCH, lease=lease)
+            if not batch:
+                break
+            until = min(ends, time.monotonic() + TURN)
+            push(runtime, batch, until=until, stopping=stopping, doors=doors)
+            count += len(batch)
     return count
 
 
@@ -85,9 +89,15 @@ def push(
     *,
     until: float = math.inf,
     stopping: Callable[[], bool] = lambda: False,
+    doors: Doors | None = None,
 ) -> None:
     """Carry out claimed deliveries, channel by channel. What is not begun by `until` (monotonic
-    seconds) goes back untouched, so that a slow channel does not keep the others waiting."""
+    seconds) goes back untouched, so that a slow channel does not keep the others waiting. `doors` keep their
+    connections for who calls; without, they end with the call."""
+    if doors is None:
+        with closing(Doors(runtime)) as own:
+            push(runtime, batch, until=until, stopping=stopping, doors=own)
+        return
     by_channel: dict[int, list[Claimed]] = defaultdict(list)
     for delivery in batch:
         by_channel[delivery.channel_id].append(delivery)
@@ -98,6 +108,7 @@ def push(
         {d.id: d for d in batch},
         time.monotonic(),
         lambda: time.monotonic() > until or stopping(),
+        doors,
     )
     for channel_id, its in by_channel.items():
         try:
@@ -114,6 +125,7 @@ class _Run:
     open: dict[int, Claimed]
     leased_at: float
     is_over: Callable[[], bool]
+    doors: Doors
     well: set[int] = field(default_factory=set)
     """Channels that have answered in this run: a failure ends a channel's turn, so once is enough to say."""
 
@@ -142,9 +154,8 @@ class _Run:
         started = time.monotonic()
         connector: Connector | None = None
         try:
-            connector = channels.connector_of(self.runtime, channel)
-            order = self._decide(channel, connector, delivery)
-            answers, receipt = _carry_out(connector, order)
+            connector = channels.connector_of(self.runtime, channel, self.doors.of(channel))
+            order, (answers, receipt) = self._talk(channel, connector, delivery)
             self._note(delivery, order, answers, receipt, connector, started)
         except ChannelDown as down:
             return down, _exchanges(connector)
@@ -158,6 +169,18 @@ class _Run:
             log.error("push failed", delivery=delivery.id, exc_info=error)
             self._fail_unexpected(delivery, error, connector, started)
         return None
+
+    def _talk(
+        self, channel: Channel, connector: Connector, delivery: Claimed
+    ) -> tuple[Order, tuple[list[Inbound], Receipt | None]]:
+        """Decide and carry out; the very same once more where a connection that was kept had ended: a command is
+        idempotent by its natural key, and the channel may be as well as ever. That is over a new connection."""
+        order = self._decide(channel, connector, delivery)
+        try:
+            return order, _carry_out(connector, order)
+        except Dropped:
+            self._prolong()
+            return order, _carry_out(connector, order)
 
     def _decide(self, channel: Channel, connector: Connector, delivery: Claimed) -> Order:
         with self.runtime.looks() as session:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from sqlalchemy import text
+from werkzeug.serving import WSGIRequestHandler
 
 from connectors.generic_pos.sandbox import TillSandbox
 from connectors.sandbox_kit import Sandbox
@@ -253,6 +254,39 @@ def test_whatever_happens_on_the_line_there_is_exactly_one_code(
             process.drain(hub.runtime)
         assert codes(url).count(code) == 1
         assert _live(hub, channel) == ["live"]
+        hub.assert_clean()
+
+
+@pytest.mark.parametrize("shop", SHOPS, ids=lambda s: s.kind)
+def test_a_kept_connection_that_drops_after_the_write_doubles_no_code(
+    hub: Hub, shop: type[Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two codes in one drain, to a shop that keeps connections; the line goes dead after the second was made."""
+    monkeypatch.setattr(WSGIRequestHandler, "protocol_version", "HTTP/1.1")
+    sandbox = shop(currency="VND") if shop is ShopifySandbox else shop()
+    with Running(sandbox) as url:
+        channel = hub.connect(sandbox, url)
+        sell(url)
+        hub.work()
+        made = [redeem(hub), redeem(hub)]
+        carry_out = push._carry_out
+
+        def then_drop(*what: Any) -> Any:
+            found = carry_out(*what)
+            if not dropped:
+                dropped.append(True)
+                fault(url, "drop_after_write", times=1)
+            return found
+
+        dropped: list[bool] = []
+        monkeypatch.setattr(push, "_carry_out", then_drop)
+        for _ in range(4):
+            push.drain(hub.runtime)
+            wake(hub)
+            process.drain(hub.runtime)
+        assert "drop_after_write" not in sandbox._faults, "the hub met it"
+        assert sorted(c for c in codes(url) if c in made) == sorted(made)
+        assert _live(hub, channel) == ["live"] * 2
         hub.assert_clean()
 
 

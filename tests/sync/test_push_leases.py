@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.outbox import deliveries
+from hub.outbox.channels import Doors
 from hub.outbox.deliveries import Claimed, Push
 from hub.sync.push import _Run
 from tests.hubs import Hub, running_hub
@@ -45,7 +46,7 @@ def test_a_zombie_does_not_prolong_the_lease_of_the_worker_that_took_over(hub: H
         assert deliveries.free_stuck(session) == [zombie[0].id]
     owner = claim(hub, timedelta(seconds=5))
     started = time.monotonic() - LONG_AGO
-    _Run(hub.runtime, {d.id: d for d in zombie}, started, lambda: False)._prolong()
+    _Run(hub.runtime, {d.id: d for d in zombie}, started, lambda: False, Doors(hub.runtime))._prolong()
     assert left(hub) <= 5
-    _Run(hub.runtime, {d.id: d for d in owner}, started, lambda: False)._prolong()
+    _Run(hub.runtime, {d.id: d for d in owner}, started, lambda: False, Doors(hub.runtime))._prolong()
     assert left(hub) > 5
