@@ -7,12 +7,14 @@ import itertools
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+
+import requests
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class KeepingShop(ThreadingHTTPServer):
         self.moods: list[str] = []
         self.numbers = itertools.count(1)
         self.tls = tls
+        self.behind = ""
+        """The address of a server that answers in its place: the sandboxes' own end each connection."""
+        self.drops: Callable[[], bool] = lambda: False
+        """Whether what `behind` answered is lost."""
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}/"
 
     @property
@@ -65,6 +71,9 @@ class _Kept(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append(Asked(self.number, self.command, self.headers.get("Cookie"), body))
+        if self.server.behind:
+            self._relay(body)
+            return
         mood = self.server.moods.pop(0) if self.server.moods else ""
         self.close_connection = mood in {"drop", "leave", "close"} or mood.startswith("drip")
         if mood.startswith("drip"):
@@ -79,6 +88,22 @@ class _Kept(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self.do_POST()
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
+
+    def _relay(self, body: bytes) -> None:
+        headers = {name: value for name, value in self.headers.items() if name != "Connection"}
+        found = requests.request(
+            self.command, self.server.behind + self.path, data=body, headers=headers, timeout=10
+        )
+        self.close_connection = self.server.drops()
+        if not self.close_connection:
+            self.send_response(found.status_code)
+            self.send_header("Content-Type", found.headers.get("Content-Type", ""))
+            self.send_header("Content-Length", str(len(found.content)))
+            self.end_headers()
+            self.wfile.write(found.content)
 
     def _answer(self, mood: str) -> None:
         self.send_response({"nothing": 204, "redirect": 302}.get(mood, 200))
