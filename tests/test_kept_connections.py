@@ -9,7 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -255,16 +257,94 @@ def test_a_connection_that_the_shop_ended_between_two_pushes_costs_neither_a_pau
 ) -> None:
     owe(hub, till, 3)
     till.moods = ["", mood]
-    decide = push.decide
+    carry_out = push._carry_out
 
-    def later(*what: object) -> push.Order:
+    def later(*what: Any) -> Any:
         time.sleep(0.05)  # the shop's farewell is there by then
-        return decide(*what)  # type: ignore[arg-type]
+        return carry_out(*what)
 
-    monkeypatch.setattr(push, "decide", later)
+    monkeypatch.setattr(push, "_carry_out", later)
     push.drain(hub.runtime)
     assert (till.connections, set(told(till).values())) == ([1, 1, 2], {1})
     assert ends(hub) == {("done", 1): 3}
+
+
+def test_balances_that_are_read_together_and_change_before_their_turn_are_told_as_they_are(
+    hub: Hub, till: KeepingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(hub, till, 3)
+    carry_out = push._carry_out
+    changed: list[bool] = []
+
+    def earns_meanwhile(*what: Any) -> Any:
+        if not changed:
+            changed.append(True)
+            earn(hub, "mem_3", 70)
+        return carry_out(*what)
+
+    monkeypatch.setattr(push, "_carry_out", earns_meanwhile)
+    push.drain(hub.runtime)
+    said = [json.loads(one.body) for one in till.asked]
+    assert [one["points"] for one in said if one["customer"]["member_id"] == "mem_3"] == [0, 70]
+    assert ends(hub) == {("done", 1): 2, ("done", 2): 1}
+
+
+def earn(hub: Hub, member: str, points: int) -> None:
+    with hub.runtime.sessions.begin() as session:
+        parameters = {"m": member, "n": points}
+        found = "(SELECT id FROM members WHERE public_id = :m)"
+        session.execute(text(f"UPDATE accounts SET balance = :n WHERE member_id = {found}"), parameters)
+        row = session.execute(
+            text(f"SELECT * FROM deliveries WHERE key = 'b:' || {found}"), parameters
+        ).one()
+        its = Push(
+            row.program_id, row.channel_id, "set_balance", row.key, body=json.loads(bytes(row.body))
+        )
+        deliveries.enqueue(session, [its])
+
+
+def test_of_balances_noted_together_one_whose_lease_was_lost_is_told_again_and_the_others_are_done(
+    hub: Hub, till: KeepingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(hub, till, 5)
+    monkeypatch.setattr(push, "TOGETHER", 60.0)
+    carry_out = push._carry_out
+    calls = []
+
+    def lose(*what: Any) -> Any:
+        calls.append(what)
+        if len(calls) == 4:  # the third is told and not noted yet
+            with hub.runtime.sessions.begin() as session:
+                third = "(SELECT id FROM deliveries ORDER BY id OFFSET 2 LIMIT 1)"
+                session.execute(text(f"UPDATE deliveries SET lease_token = 0 WHERE id = {third}"))
+        return carry_out(*what)
+
+    monkeypatch.setattr(push, "_carry_out", lose)
+    push.drain(hub.runtime)
+    assert set(told(till).values()) == {1}
+    rows = hub.rows("SELECT state, generation FROM deliveries ORDER BY id")
+    assert [row.state for row in rows] == ["done", "done", "working", "done", "done"]
+    assert rows[2].generation == rows[1].generation + 1, "whoever has it by now tells it once more"
+    assert len(hub.rows("SELECT 1 FROM attempts")) == 4
+
+
+def test_a_slow_till_is_noted_at_once(
+    hub: Hub, till: KeepingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(hub, till, 4)
+    carry_out, open_then = push._carry_out, []
+
+    def slowly(*what: Any) -> Any:
+        open_then.append(len(hub.rows("SELECT 1 FROM deliveries WHERE state = 'working'")))
+        time.sleep(push.TOGETHER * 1.5)
+        return carry_out(*what)
+
+    monkeypatch.setattr(push, "_carry_out", slowly)
+    push.drain(hub.runtime)
+    assert open_then == [4, 3, 2, 1]
+    began = [row.started_at for row in hub.rows("SELECT started_at FROM attempts ORDER BY id")]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(began)]
+    assert min(gaps) >= push.TOGETHER
 
 
 def test_what_a_kept_connection_lost_is_pushed_once_more_at_once(hub: Hub, till: KeepingShop) -> None:

@@ -7,6 +7,7 @@ finish checks the lease's fencing token, so a worker that was thought dead canno
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -78,6 +79,8 @@ class Finish:
     """False: it is no attempt of this delivery's (its channel is paused, or asked us to wait)."""
     milliseconds: int = 0
     exchanges: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    ended: float = field(default_factory=time.monotonic)
+    """When (monotonic seconds): it may be written a moment later."""
 
 
 class LeaseLost(Exception):
@@ -218,6 +221,7 @@ _ATTEMPT = {
     "program_id": "bigint",
     "number": "integer",
     "milliseconds": "integer",
+    "ago": "integer",
     "outcome": "text",
     "fault": "text",
     "code": "text",
@@ -277,12 +281,14 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
 
 
 def _record_attempts(session: Session, finishes: Sequence[Finish], worker: str) -> None:
+    now = time.monotonic()
     rows = [
         {
             "delivery_id": f.delivery.id,
             "program_id": f.delivery.program_id,
             "number": f.delivery.attempts,
             "milliseconds": f.milliseconds,
+            "ago": f.milliseconds + int((now - f.ended) * 1000),
             "outcome": f.outcome or f.state,
             "fault": f.fault,
             "code": f.code,
@@ -293,11 +299,12 @@ def _record_attempts(session: Session, finishes: Sequence[Finish], worker: str) 
     ]
     if not rows:
         return
+    written = [column for column in _ATTEMPT if column != "ago"]
     run(
         session,
-        f"""INSERT INTO attempts ({", ".join(_ATTEMPT)}, started_at, worker)
-            SELECT {", ".join(f"r.{c}" for c in _ATTEMPT)},
-                   clock_timestamp() - r.milliseconds * interval '1 millisecond', :worker
+        f"""INSERT INTO attempts ({", ".join(written)}, started_at, worker)
+            SELECT {", ".join(f"r.{c}" for c in written)},
+                   clock_timestamp() - r.ago * interval '1 millisecond', :worker
             FROM {unnest(_ATTEMPT)}""",
         {**arrays(_ATTEMPT, rows), "worker": worker},
     )

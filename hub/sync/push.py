@@ -44,6 +44,8 @@ from hub.redemption.costs import ACTOR
 from hub.redemption.states import IN_USE, WORKING
 from hub.registry import UnknownConnector
 from hub.runtime import Runtime
+from hub.sync import balances
+from hub.sync.balances import Standing
 from hub.sync.receive import kept_headers
 
 log = structlog.get_logger()
@@ -51,6 +53,11 @@ log = structlog.get_logger()
 BATCH = 20
 TURN = 5.0
 """How long one channel is served before another has its turn (seconds)."""
+FRESH = 1.0
+"""For how long balances that were read for all members of a claim are told (seconds)."""
+TOGETHER = 0.05
+"""Balances are noted together, those that can be told in so many seconds: each at once where a channel is slow. Where a
+worker dies in that time, they are told again."""
 _MARGIN = 40.0
 """A lease with less left than this is prolonged before the next call (seconds; a call may take 30)."""
 
@@ -128,9 +135,22 @@ class _Run:
     doors: Doors
     well: set[int] = field(default_factory=set)
     """Channels that have answered in this run: a failure ends a channel's turn, so once is enough to say."""
+    standings: dict[int, Standing | None] = field(default_factory=dict)
+    """Members of whom the channel at hand is yet to be told, as they stood at `read_at`."""
+    read_at: float = -math.inf
+    said: dict[int, Finish] = field(default_factory=dict)
+    """What the channel at hand was told, from `said_at` on, and is not noted yet."""
+    said_at: float = 0.0
 
     def channel(self, channel: Channel, batch: Sequence[Claimed]) -> None:
         """All of one channel; when it is down, or its turn is over, the rest go back untouched."""
+        self.standings = {}
+        try:
+            self._each(channel, batch)
+        finally:
+            self._note_said()
+
+    def _each(self, channel: Channel, batch: Sequence[Claimed]) -> None:
         for number, delivery in enumerate(batch):
             if number and self.is_over():
                 self._hand_back(batch[number:])
@@ -145,7 +165,10 @@ class _Run:
             except LeaseLost:
                 self._reassert(delivery)
             finally:
-                self.open.pop(delivery.id, None)
+                if delivery.id not in self.said:
+                    self.open.pop(delivery.id, None)
+            if time.monotonic() - self.said_at > TOGETHER:
+                self._note_said()
 
     def _one(
         self, channel: Channel, delivery: Claimed
@@ -183,8 +206,22 @@ class _Run:
             return order, _carry_out(connector, order)
 
     def _decide(self, channel: Channel, connector: Connector, delivery: Claimed) -> Order:
+        member = _member(delivery)
+        if member is not None:
+            return _balance(connector, self._standing(channel, member))
         with self.runtime.looks() as session:
             return decide(session, self.runtime, channel, connector, delivery)
+
+    def _standing(self, channel: Channel, member: int) -> Standing | None:
+        """How a member stands, read together with all the others of the claim. What changes after that makes the
+        push due once more, since it was claimed before."""
+        if member not in self.standings or time.monotonic() - self.read_at > FRESH:
+            others = [_member(d) for d in self.open.values() if d.channel_id == channel.id]
+            members = [member, *{other for other in others if other is not None and other != member}]
+            with self.runtime.looks() as session:
+                found = balances.read(session, channel.id, members, self.runtime.clock())
+            self.standings, self.read_at = {one: found.get(one) for one in members}, time.monotonic()
+        return self.standings[member]
 
     def _note(
         self,
@@ -200,19 +237,54 @@ class _Run:
             outcome, reason = "no_change", order.reason
         elif receipt is not None and not receipt.changed:
             outcome, reason = "no_change", receipt.note[:200] or "already_so"
+        finish = Finish(
+            delivery,
+            "done",
+            outcome,
+            reason,
+            milliseconds=_since(started),
+            exchanges=_exchanges(connector),
+        )
+        answered = not isinstance(order, NotNeeded)
+        if isinstance(order, SetBalance | NotNeeded) and not (
+            answered and delivery.channel_id not in self.well
+        ):
+            self.said_at = self.said_at if self.said else started
+            self.said[delivery.id] = finish
+            return
         with self.runtime.sessions.begin() as session:
             store_answers(session, delivery, answers)
             if receipt is not None:
                 _record_receipt(session, delivery, order, receipt)
-            finish = Finish(
-                delivery, "done", outcome, reason,
-                milliseconds=_since(started), exchanges=_exchanges(connector),
-            )  # fmt: skip
             deliveries.finish(session, [finish], worker=self.runtime.name)
-            if not isinstance(order, NotNeeded) and delivery.channel_id not in self.well:
+            if answered and delivery.channel_id not in self.well:
                 circuit.close(session, delivery.channel_id)
-        if not isinstance(order, NotNeeded):
+        if answered:
             self.well.add(delivery.channel_id)
+
+    def _note_said(self) -> None:
+        """Note together what nobody waits for, in one transaction; each in its own where that fails, for a lease that
+        was lost or a circle of locks."""
+        finishes = list(self.said.values())
+        if not finishes:
+            return
+        try:
+            with self.runtime.sessions.begin() as session:
+                deliveries.finish(session, finishes, worker=self.runtime.name)
+        except (LeaseLost, *AWAY):
+            for finish in finishes:
+                self._note_alone(finish)
+        finally:
+            for one in finishes:
+                self.open.pop(one.delivery.id, None)
+            self.said = {}
+
+    def _note_alone(self, finish: Finish) -> None:
+        try:
+            with self.runtime.sessions.begin() as session:
+                deliveries.finish(session, [finish], worker=self.runtime.name)
+        except LeaseLost:
+            self._reassert(finish.delivery)
 
     def _fail(
         self, delivery: Claimed, fault: Fault, connector: Connector | None, started: float
@@ -304,9 +376,17 @@ def decide(
     body = json.loads(delivery.body)
     if "what" in body:
         return Lookup(body["what"], body["external_id"])
-    if body["action"] == "set_balance":
-        return _balance(session, runtime, channel, connector, body["member"])
+    if body["action"] == SetBalance.action:
+        found = balances.read(session, channel.id, [body["member"]], runtime.clock())
+        return _balance(connector, found.get(body["member"]))
     return code_order(session, channel, connector, body["voucher"])
+
+
+def _member(delivery: Claimed) -> int | None:
+    """Whose balance this delivery tells; None: it is about something else."""
+    body = json.loads(delivery.body)
+    member: int | None = body["member"] if body.get("action") == SetBalance.action else None
+    return member
 
 
 def store_answers(session: Session, delivery: Claimed, answers: Sequence[Inbound]) -> None:
@@ -346,28 +426,12 @@ def _carry_out(connector: Connector, order: Order) -> tuple[list[Inbound], Recei
     return [], connector.push(order)
 
 
-def _balance(
-    session: Session, runtime: Runtime, channel: Channel, connector: Connector, member_id: int
-) -> Order:
-    row = run(
-        session,
-        """SELECT a.balance,
-                  coalesce(sum(l.remaining) FILTER (WHERE l.available_at <= :now
-                           AND (l.expires_at IS NULL OR l.expires_at > :now)), 0) AS available,
-                  coalesce(sum(l.remaining) FILTER (WHERE l.available_at > :now), 0) AS pending
-           FROM members m JOIN accounts a ON a.member_id = coalesce(m.alias_of, m.id)
-           LEFT JOIN lots l ON l.account_id = a.id
-           WHERE m.id = :member GROUP BY a.balance""",
-        {"member": member_id, "now": runtime.clock()},
-    )
-    if not row:
+def _balance(connector: Connector, found: Standing | None) -> Order:
+    if found is None:
         return NotNeeded("no_account")
-    customer = _customer(session, channel, member_id)
-    if not _is_known(connector, SetBalance.action, customer):
+    if not _is_known(connector, SetBalance.action, found.customer):
         return NotNeeded("not_a_customer_of_this_channel")
-    return SetBalance(
-        customer, int(row[0].balance), int(row[0].available), int(row[0].pending), runtime.clock()
-    )
+    return SetBalance(found.customer, found.points, found.available, found.pending, found.as_of)
 
 
 def code_order(session: Session, channel: Channel, connector: Connector, voucher_id: str) -> Order:
@@ -410,7 +474,7 @@ def _create(session: Session, channel: Channel, connector: Connector, voucher: A
         return NotNeeded("not_for_this_channel")
     if not _has_amounts(terms, channel.currency):
         return NotNeeded("no_amount_in_this_currency")
-    customer = _customer(session, channel, voucher.member_id)
+    customer = balances.customers(session, channel.id, [voucher.member_id])[voucher.member_id]
     if not _is_known(connector, CreateCode.action, customer):
         return NotNeeded("not_a_customer_of_this_channel")
     order = _code_of(channel, voucher, terms, customer)
@@ -457,28 +521,6 @@ def _code_of(
     )
 
 
-def _customer(session: Session, channel: Channel, member_id: int) -> CustomerKey:
-    """How this channel knows the member or any of its aliases; the oldest key of each kind."""
-    rows = run(
-        session,
-        """SELECT i.kind, i.value, root.public_id
-           FROM members m JOIN members root ON root.id = coalesce(m.alias_of, m.id)
-           LEFT JOIN members every ON coalesce(every.alias_of, every.id) = root.id
-           LEFT JOIN identities i ON i.member_id = every.id AND i.gone_at IS NULL
-                AND i.scope IN (0, :channel)
-           WHERE m.id = :member ORDER BY i.id DESC""",
-        {"member": member_id, "channel": channel.id},
-    )
-    found = {row.kind: row.value for row in rows}
-    return CustomerKey(
-        rows[0].public_id,
-        external_id=found.get(IdentityKind.CUSTOMER),
-        email=found.get(IdentityKind.EMAIL),
-        phone=found.get(IdentityKind.PHONE),
-        card=found.get(IdentityKind.CARD),
-    )
-
-
 def _is_known(connector: Connector, action: str, customer: CustomerKey) -> bool:
     needed = connector.needs.get(action)
     present = {
@@ -493,13 +535,14 @@ def _is_known(connector: Connector, action: str, customer: CustomerKey) -> bool:
 def _record_receipt(session: Session, delivery: Claimed, order: Order, receipt: Receipt) -> None:
     if isinstance(order, CreateCode | RevokeCode):
         state = "live" if isinstance(order, CreateCode) else "revoked"
-        run(
+        rows = run(
             session,
-            """INSERT INTO voucher_channels (voucher_id, channel_id, state, external_id)
+            """INSERT INTO voucher_channels AS vc (voucher_id, channel_id, state, external_id)
                SELECT id, :channel, :state, :external FROM vouchers WHERE public_id = :voucher
                ON CONFLICT (voucher_id, channel_id) DO UPDATE SET state = excluded.state,
-                   external_id = coalesce(excluded.external_id, voucher_channels.external_id),
-                   updated_at = clock_timestamp()""",
+                   external_id = coalesce(excluded.external_id, vc.external_id),
+                   updated_at = clock_timestamp()
+               RETURNING voucher_id, (SELECT v.state FROM vouchers v WHERE v.id = voucher_id) AS before""",
             {
                 "channel": delivery.channel_id,
                 "state": state,
@@ -507,19 +550,11 @@ def _record_receipt(session: Session, delivery: Claimed, order: Order, receipt: 
                 "voucher": order.voucher_id,
             },
         )
-        if state == "live":
-            _say_live(session, order.voucher_id)
-
-
-def _say_live(session: Session, voucher: str) -> None:
-    """The first channel that has a code makes it one that can be used."""
-    rows = run(
-        session,
-        "SELECT id FROM vouchers WHERE public_id = :voucher AND state = 'planned'",
-        {"voucher": voucher},
-    )
-    for row in rows:
-        states.move(session, row.id, "made", ACTOR)
+        for row in rows:
+            if (
+                state == "live" and row.before == "planned"
+            ):  # the first channel makes it one that can be used
+                states.move(session, row.voucher_id, "made", ACTOR)
 
 
 def _mark_failed(session: Session, delivery: Claimed) -> None:
